@@ -1,0 +1,147 @@
+r"""The Gaussian likelihood of a linear forward model.
+
+.. math:: p(y \mid x) = N(y; A x, \Sigma), \qquad
+    \nabla_x \log p(y \mid x) = A^\top \Sigma^{-1} (y - A x)
+
+Samplers need functions of the two matrices :math:`A` and :math:`\Sigma` together. They all are diagonal in the
+singular vectors of the *whitened* operator :math:`W = \Sigma^{-1/2} A = U \, \mathrm{diag}(s) \, V^\top`:
+
+.. math:: A^\top (\Sigma + c A A^\top)^{-1} (y - A x) = V \, \frac{s \, (U^\top \Sigma^{-1/2} y - s V^\top x)}{1 + c s^2}
+
+so the decomposition is made once (:meth:`GaussianLikelihood.spectrum`) and is exact for any noise law.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..operators.base import LinearOperator, MatrixOperator
+
+__all__ = ["GaussianLikelihood", "Spectrum", "compress"]
+
+
+@dataclass
+class Spectrum:
+    """Singular value decomposition of the whitened operator, and the data in it.
+
+    Attributes:
+        V: right singular vectors, shape `(D, K)`, K = min(M, D); unobserved directions are their complement.
+        s: singular values, shape `(K,)`; s^2 is the signal-to-noise ratio squared of a unit-variance coefficient.
+        d: data coefficients U' Sigma^-1/2 y, shape `(K,)`.
+    """
+
+    V: Tensor
+    s: Tensor
+    d: Tensor
+
+    def to(self, dtype: torch.dtype, device=None) -> Spectrum:
+        return Spectrum(*(t.to(device=device, dtype=dtype) for t in (self.V, self.s, self.d)))
+
+
+class GaussianLikelihood:
+    """Creates a Gaussian likelihood.
+
+    Arguments:
+        operator: forward model A.
+        y: data of shape `(*out_shape)`, or `(O, *out_shape)` for a batch of O observations of the same operator.
+        std: noise standard deviation, in units of y: a number, a tensor that broadcasts against y, or a noise law
+            with `whiten` and `covariance` (:mod:`skyscore.likelihoods.noise`).
+
+    Raises:
+        ValueError: if the standard deviation is not positive or y does not fit the operator.
+    """
+
+    has_density = True
+
+    def __init__(self, operator: LinearOperator, y: Tensor, std):
+        if tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape):
+            raise ValueError(f"GaussianLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}")
+        self.operator, self.y = operator, y
+        self.law = None if isinstance(std, int | float | Tensor) else std
+        if self.law is None:
+            self.std = torch.as_tensor(std, dtype=y.dtype, device=y.device)
+            if not bool((self.std > 0).all()):
+                raise ValueError("GaussianLikelihood: the noise standard deviation must be positive everywhere")
+        self._spectrum: tuple[Tensor, Tensor, Tensor] | None = None  # U' Sigma^-1/2 as a map, V, s
+
+    @property
+    def batched(self) -> bool:
+        """Whether y holds several observations, `(O, *out_shape)`."""
+        return self.y.ndim > len(self.operator.out_shape)
+
+    def whiten(self, r: Tensor) -> Tensor:
+        """Sigma^-1/2 r: residuals of unit, uncorrelated noise, shape of r."""
+        return self.law.whiten(r) if self.law is not None else r / self.std.to(r.dtype)
+
+    def covariance(self, v: Tensor) -> Tensor:
+        """Sigma v, shape of v."""
+        return self.law.covariance(v) if self.law is not None else self.std.to(v.dtype) ** 2 * v
+
+    def residual(self, x: Tensor) -> Tensor:
+        """Sigma^-1/2 (y - A x), of shape `(B, *out_shape)`."""
+        return self.whiten(self.y - self.operator(x))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(y | x) up to its constant, of shape `(B,)`."""
+        return -0.5 * self.residual(x).flatten(1).square().sum(1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """grad_x log p(y | x) = A' Sigma^-1 (y - A x), shape of x."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self.log_prob(x).sum(), x)[0]
+
+    def observation(self, o: int) -> GaussianLikelihood:
+        """The likelihood of observation number o of a batch; it shares the decomposition."""
+        if not self.batched:
+            return self
+        one = GaussianLikelihood.__new__(GaussianLikelihood)
+        one.__dict__.update(self.__dict__)
+        one.y = self.y[o]
+        if self.law is None and self.std.ndim == self.y.ndim and self.std.shape[0] > 1:
+            one.std, one._spectrum = self.std[o], None
+        elif self.law is None and self.std.ndim == self.y.ndim:
+            one.std = self.std[0]
+        return one
+
+    def spectrum(self) -> Spectrum:
+        """Decomposition of Sigma^-1/2 A, made once in float64; see :class:`Spectrum`."""
+        if self._spectrum is None:
+            A = self.operator.matrix(torch.float64).to(self.y.device)  # (M, D)
+            W = self.whiten(A.T.reshape(-1, *self.operator.out_shape)).flatten(1).T
+            U, s, Vh = torch.linalg.svd(W, full_matrices=False)
+            self._spectrum = (U, s, Vh.T.contiguous())
+        U, s, V = self._spectrum
+        n = len(self.operator.out_shape)
+        d = self.whiten(self.y.double()).flatten(start_dim=self.y.ndim - n) @ U
+        return Spectrum(V, s, d)
+
+
+def compress(G: Tensor, b: Tensor, in_shape: tuple[int, ...], rtol: float = 1e-10) -> GaussianLikelihood:
+    r"""The smallest Gaussian likelihood with the given normal equations.
+
+    For Gaussian noise the data enter only through :math:`G = A^\top \Sigma^{-1} A` and
+    :math:`b = A^\top \Sigma^{-1} y`: any (A, y, Sigma) with the same pair has the same posterior. With
+    :math:`G = V \mathrm{diag}(s^2) V^\top` the pair is that of :math:`\tilde A = \mathrm{diag}(s) V^\top`,
+    :math:`\tilde y = \mathrm{diag}(1/s) V^\top b` and unit noise, with at most D data, already decomposed.
+
+    Arguments:
+        G: normal matrix of shape `(D, D)`, symmetric.
+        b: back-projected data, shape `(D,)`.
+        in_shape: shape of one image.
+        rtol: directions with s^2 below `rtol` times the largest are taken as unobserved.
+    """
+    s2, V = torch.linalg.eigh(G.double())
+    keep = s2 > rtol * s2[-1]
+    s, V = s2[keep].sqrt(), V[:, keep].contiguous()
+    y = (V.T @ b.double()) / s
+    D = math.prod(in_shape)
+    if V.shape[0] != D:
+        raise ValueError(f"compress: G is {tuple(G.shape)}, the image has {D} pixels")
+    likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), in_shape), y, 1.0)
+    likelihood._spectrum = (torch.eye(len(s), dtype=torch.float64, device=G.device), s, V)
+    return likelihood
