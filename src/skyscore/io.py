@@ -41,6 +41,7 @@ __all__ = [
     "read_observation",
     "read_samples",
     "read_weights",
+    "write_bytes",
     "write_dataset",
     "write_figure",
     "write_fits",
@@ -155,6 +156,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
 # ---------------------------------------------------------------------------------------------- JSON
