@@ -1,0 +1,1 @@
+"""Diffusion: noise levels and steps, preconditioning, network, training."""

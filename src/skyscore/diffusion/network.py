@@ -1,0 +1,151 @@
+r"""The denoising network: a U-Net behind a patch embedding, with EDM preconditioning.
+
+.. math::
+    D(x, \sigma) = c_\mathrm{skip} x + c_\mathrm{out} F(c_\mathrm{in} x, \tfrac14 \log \sigma), \quad
+    c_\mathrm{skip} = \frac{\sigma_d^2}{\sigma^2 + \sigma_d^2}, \;
+    c_\mathrm{out} = \frac{\sigma \sigma_d}{\sqrt{\sigma^2 + \sigma_d^2}}, \;
+    c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + \sigma_d^2}}
+
+The embedding folds patches of p x p pixels into channels, so that all convolutions run on a grid p times coarser: at
+equal cost the network is several times wider than one that convolves single pixels.
+
+Reference: Karras et al. (2022), "Elucidating the Design Space of Diffusion-Based Generative Models",
+arXiv:2206.00364, table 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Denoiser", "UNet"]
+
+
+class Block(nn.Module):
+    """Residual block of two 3 x 3 convolutions, its features scaled and shifted by the noise level; optional attention.
+
+    Arguments:
+        c_in, c_out: channels before and after.
+        c_emb: channels of the noise embedding.
+        heads: attention heads over all positions, 0 for none.
+    """
+
+    def __init__(self, c_in: int, c_out: int, c_emb: int, heads: int = 0):
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(8, c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(8, c_out, affine=False), nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.modulate = nn.Linear(c_emb, 2 * c_out)
+        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+        self.heads = heads
+        if heads:
+            self.norm3, self.qkv = nn.GroupNorm(8, c_out), nn.Conv2d(c_out, 3 * c_out, 1)
+            self.proj = nn.Conv2d(c_out, c_out, 1)
+            nn.init.zeros_(self.proj.weight)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulate(emb)[:, :, None, None].chunk(2, dim=1)
+        h = self.skip(x) + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        if self.heads:
+            B, C, H, W = h.shape
+            qkv = self.qkv(self.norm3(h)).reshape(B, 3, self.heads, C // self.heads, H * W)
+            q, k, v = qkv.unbind(1)  # (B, heads, C / heads, H W); on so few positions the product itself is fastest
+            a = torch.softmax(q.transpose(2, 3) @ k / math.sqrt(q.shape[2]), dim=-1)
+            h = h + self.proj((v @ a.transpose(2, 3)).reshape(B, C, H, W))
+        return h
+
+
+class UNet(nn.Module):
+    """Creates the U-Net F.
+
+    Arguments:
+        pixels: pixels on a side of the image.
+        patch: pixels on a side of a patch of the embedding.
+        channels: channels of each level; each level halves the grid.
+        blocks: residual blocks per level (one more on the way up).
+        attention: grids of at most this many cells on a side attend over all their positions.
+    """
+
+    def __init__(self, pixels: int, patch: int, channels: list[int], blocks: int, attention: int):
+        super().__init__()
+        self.patch = patch
+        c_emb, side = 4 * channels[0], pixels // patch
+        freqs = torch.exp(torch.linspace(math.log(0.5), math.log(64.0), channels[0] // 2))
+        self.register_buffer("freqs", freqs, persistent=False)
+        self.embed = nn.Sequential(nn.Linear(channels[0], c_emb), nn.SiLU(), nn.Linear(c_emb, c_emb), nn.SiLU())
+        # the position enters as two coordinate channels: galaxies are centred, and convolutions cannot see it
+        axis = (torch.arange(side) + 0.5) / side * 2 - 1
+        self.register_buffer("grid", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False)
+        self.stem = nn.Conv2d(patch**2 + 2, channels[0], 3, padding=1)
+
+        def block(c_in, c_out, side):
+            return Block(c_in, c_out, c_emb, heads=c_out // 32 if side <= attention else 0)
+
+        self.down, self.pool, skips, c = nn.ModuleList(), nn.ModuleList(), [channels[0]], channels[0]
+        for level, width in enumerate(channels):
+            for _ in range(blocks):
+                self.down.append(block(c, width, side))
+                c = width
+                skips.append(c)
+            if level < len(channels) - 1:
+                self.pool.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
+                skips.append(c)
+                side //= 2
+        self.middle = block(c, c, side)
+        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
+        for level, width in reversed(list(enumerate(channels))):
+            for _ in range(blocks + 1):
+                self.up.append(block(c + skips.pop(), width, side))
+                c = width
+            if level:
+                self.grow.append(nn.Conv2d(c, c, 3, padding=1))
+                side *= 2
+        self.blocks = blocks
+        self.norm, self.head = nn.GroupNorm(8, c), nn.Conv2d(c, patch**2, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """F(x, noise), shape of x = `(B, 1, H, W)`, given noise = log(sigma) / 4 of shape `(B,)`."""
+        phase = noise[:, None] * self.freqs
+        emb = self.embed(torch.cat([phase.cos(), phase.sin()], dim=1))
+        h = F.pixel_unshuffle(x, self.patch)
+        h = self.stem(torch.cat([h, self.grid.to(h.dtype).expand(len(h), -1, -1, -1)], dim=1))
+        skips, pools, grows, up = [h], iter(self.pool), iter(self.grow), iter(self.up)
+        for i, block in enumerate(self.down):
+            if i and i % self.blocks == 0:
+                h = next(pools)(h)
+                skips.append(h)
+            h = block(h, emb)
+            skips.append(h)
+        h = self.middle(h, emb)
+        for i, block in enumerate(up):
+            if i and i % (self.blocks + 1) == 0:
+                h = next(grows)(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+            h = block(torch.cat([h, skips.pop()], dim=1), emb)
+        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.patch)
+
+
+class Denoiser(nn.Module):
+    """Creates the preconditioned denoiser D of images of shape `(1, pixels, pixels)`.
+
+    Arguments:
+        pixels: pixels on a side.
+        sigma_data: standard deviation of the images' pixels, in prior units.
+        network: arguments of :class:`UNet`.
+    """
+
+    def __init__(self, pixels: int, sigma_data: float, network: dict):
+        super().__init__()
+        self.pixels, self.sigma_data = pixels, sigma_data
+        self.net = UNet(pixels, **network)
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
+        s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
+        total = (s**2 + sd**2).sqrt()
+        out = self.net((x / total).to(memory_format=torch.channels_last), sigma.log() / 4)
+        return (sd / total) ** 2 * x + s * sd / total * out.to(x.dtype)

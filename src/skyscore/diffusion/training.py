@@ -1,0 +1,159 @@
+r"""Denoising score matching with resume.
+
+.. math::
+    L = E_{x, \sigma, z} \Big[ \tfrac{\sigma^2 + \sigma_d^2}{(\sigma \sigma_d)^2}
+        \| D(x + \sigma z, \sigma) - x \|^2 \Big], \qquad \log \sigma \sim N(\mu_\sigma, s_\sigma^2)
+
+The learning rate is constant after a warm-up and falls linearly to zero over the last part of the run; the weights
+that are kept are an exponential moving average. Everything random is drawn from (seed, step), so a run that was
+killed and resumed from its checkpoint is the run that was not.
+
+Reference: Karras et al. (2022), arXiv:2206.00364, eq. 2 and table 1 (loss weight and noise distribution).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from tqdm import tqdm
+
+from .network import Denoiser
+
+__all__ = ["denoising_loss", "learning_rate", "train"]
+
+
+def denoising_loss(model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator) -> Tensor:
+    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a network that knows nothing."""
+    sd = model.sigma_data
+    u = torch.randn(len(x), generator=generator, device=generator.device).to(x.device)
+    sigma = torch.exp(settings["log_sigma_mean"] + settings["log_sigma_std"] * u)
+    z = torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
+    weight = (sigma**2 + sd**2) / (sigma * sd) ** 2
+    error = model(x + sigma.view(-1, 1, 1, 1) * z, sigma) - x
+    return (weight * error.float().square().mean(dim=(1, 2, 3))).mean()
+
+
+def learning_rate(step: int, settings: dict) -> float:
+    """Warm-up, plateau, linear decay to zero over the last `decay` of all steps."""
+    peak, steps = settings["learning_rate"], settings["steps"]
+    warm = min(1.0, (step + 1) / max(settings["warmup"], 1))
+    return peak * warm * min(1.0, (steps - step) / max(settings["decay"] * steps, 1))
+
+
+def symmetry(x: Tensor, generator: torch.Generator) -> Tensor:
+    """One of the eight flips and turns of the square for each image: the sky has no preferred direction."""
+    k = torch.randint(8, (len(x),), generator=generator, device=generator.device).to(x.device)[:, None, None, None]
+    x = torch.where(k % 2 == 1, x.flip(-1), x)
+    x = torch.where(k // 2 % 2 == 1, x.flip(-2), x)
+    return torch.where(k // 4 == 1, x.transpose(-1, -2), x)
+
+
+def train(
+    images: Tensor,
+    model: Denoiser,
+    settings: dict,
+    seed: int,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+    stop_after: int | None = None,
+) -> tuple[Denoiser, dict]:
+    """Trains a denoiser.
+
+    Arguments:
+        images: training set of shape `(N, 1, H, W)`, in prior units.
+        model: the network, initialised.
+        settings: `steps`, `batch`, `learning_rate`, `warmup` [steps], `decay` [share of the steps], `ema` [half-life
+            as a share of the steps made], `log_sigma_mean`, `log_sigma_std`, `precision` (float32 or bfloat16),
+            `checkpoint_every` [steps], `compile` (bool).
+        seed: of everything random.
+        checkpoint: file that the state is kept in (safetensors); resumed from if it is there.
+        stop_after: leave after this many steps of this call, checkpoint written (for tests of resume).
+
+    Returns:
+        The averaged denoiser (eval mode, on the CPU) and the record: `loss` (mean over the last tenth), `steps`.
+
+    Raises:
+        FloatingPointError: if the loss is not finite.
+    """
+    torch.manual_seed(seed)
+    model = model.to(device).to(memory_format=torch.channels_last).train()
+    average = {k: v.detach().clone() for k, v in model.named_parameters()}
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.99))
+    images, start, losses = torch.as_tensor(images), 0, []
+    if checkpoint is not None and Path(checkpoint).exists():
+        start, losses = restore(checkpoint, model, average, optimizer)
+    forward = torch.compile(model) if settings.get("compile") else model
+    forward.sigma_data = model.sigma_data
+    precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
+    generator = torch.Generator(device)
+    last = settings["steps"] if stop_after is None else min(settings["steps"], start + stop_after)
+    bar = tqdm(range(start, last), initial=start, total=settings["steps"], desc="train", disable=not progress)
+    for step in bar:
+        generator.manual_seed((seed * 1_000_003 + step) % 2**63)
+        pick = torch.randint(len(images), (settings["batch"],), generator=generator, device=device)
+        x = symmetry(images[pick.to(images.device)].to(device), generator)
+        with torch.autocast(device, precision, enabled=precision != torch.float32):
+            loss = denoising_loss(forward, x, settings, generator)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        # half-life grows with the run, so that early, poor weights are forgotten
+        beta = 0.5 ** (1 / max(settings["ema"] * (step + 1), 1.0))
+        with torch.no_grad():
+            values = [p.detach() for p in model.parameters()]
+            torch._foreach_lerp_(list(average.values()), values, 1 - beta)
+        losses.append(loss.detach())
+        if (step + 1) % 50 == 0 or step + 1 == last:  # reading the loss waits for the device: not every step
+            losses = [torch.as_tensor(v).float().cpu() for v in losses[-settings["steps"] // 10 - 50 :]]
+            recent = float(torch.stack(losses[-50:]).mean())
+            bar.set_postfix(loss=f"{recent:.4f}")
+            if not math.isfinite(recent):
+                raise FloatingPointError(f"training diverged at step {step + 1}: lower learning_rate and start anew")
+        if checkpoint is not None and ((step + 1) % settings["checkpoint_every"] == 0 or step + 1 == last):
+            keep(checkpoint, step + 1, model, average, optimizer, losses)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(average[name])
+    window = max(settings["steps"] // 10, 1)
+    record = {"loss": float(torch.stack([v.cpu() for v in losses[-window:]]).mean()), "steps": last}
+    return model.eval().to("cpu"), record
+
+
+def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losses: list) -> None:
+    """Writes the whole state of a run to one file, atomically."""
+    from ..io import write_bytes
+
+    state = {f"model/{k}": v.detach().contiguous().cpu() for k, v in model.named_parameters()}
+    state |= {f"average/{k}": v.contiguous().cpu() for k, v in average.items()}
+    for (name, _), s in zip(model.named_parameters(), optimizer.state.values(), strict=True):
+        state |= {f"{moment}/{name}": s[moment].contiguous().cpu() for moment in ("exp_avg", "exp_avg_sq")}
+    state["losses"] = torch.stack([v.cpu().float() for v in losses])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, save(state, metadata={"step": str(step)}))
+
+
+def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int, list]:
+    """Puts a kept state back; a damaged file is named and the run starts anew. Returns the step and recent losses."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            step = int(f.metadata()["step"])
+            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except (SafetensorError, KeyError, OSError) as error:
+        print(f"{path}: checkpoint is damaged ({error}); training starts anew")
+        return 0, []
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(state[f"model/{name}"])
+            average[name].copy_(state[f"average/{name}"])
+            moments = {k: state[f"{k}/{name}"].to(p.device) for k in ("exp_avg", "exp_avg_sq")}
+            moments = {k: v.contiguous(memory_format=torch.preserve_format) for k, v in moments.items()}
+            optimizer.state[p] = {"step": torch.tensor(float(step)), **moments}
+    return step, list(state["losses"])

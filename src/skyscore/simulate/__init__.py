@@ -1,0 +1,1 @@
+"""Simulators: the embedded data of the default run."""
