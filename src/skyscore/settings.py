@@ -13,7 +13,7 @@ import copy
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,9 @@ def nearest(word: str, words: Any) -> str:
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
+Path_ = tuple[str, ...]  # the keys that lead to a setting
+Source = str | Callable[[Path_], str]
+
 TYPES = {
     "object": Mapping,
     "array": list,
@@ -165,16 +168,22 @@ TYPES = {
 }
 
 
+def place(path: Path_, source: Source) -> str:
+    """Where a setting is, for a message: "config/real.yaml: problems.lens.kind"."""
+    name = source(path) if callable(source) else source
+    return f"{name}: {'.'.join(path)}" if path else name
+
+
 def has_type(value: Any, name: str) -> bool:
     if isinstance(value, bool) and name in ("integer", "number"):
         return False
     return isinstance(value, TYPES[name])
 
 
-def check(value: Any, schema: Mapping, root: Mapping, path: tuple[str, ...], source: str) -> Any:
+def check(value: Any, schema: Mapping, root: Mapping, path: Path_, source: Source) -> Any:
     """`value` completed with the schema's defaults; SettingsError at the first thing that is wrong."""
     schema = resolved(schema, root)
-    where = f"{source}: {'.'.join(path)}" if path else source
+    where = place(path, source)
     allowed = schema.get("type")
     allowed = [allowed] if isinstance(allowed, str) else allowed
     if allowed and not any(has_type(value, name) for name in allowed):
@@ -200,8 +209,7 @@ def check(value: Any, schema: Mapping, root: Mapping, path: tuple[str, ...], sou
     return value
 
 
-def check_object(value: Mapping, schema: Mapping, root: Mapping, path: tuple[str, ...], source: str) -> dict[str, Any]:
-    where = f"{source}: {'.'.join(path)}" if path else source
+def check_object(value: Mapping, schema: Mapping, root: Mapping, path: Path_, source: Source) -> dict[str, Any]:
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties", not schema.get("properties"))
     complete: dict[str, Any] = {}
     for key, item in value.items():
@@ -209,23 +217,22 @@ def check_object(value: Mapping, schema: Mapping, root: Mapping, path: tuple[str
             complete[key] = check(item, properties[key], root, (*path, str(key)), source)
         elif isinstance(extra, Mapping):
             if not re.fullmatch(schema.get("propertyNames", {}).get("pattern", ".*"), str(key)):
-                raise SettingsError(f"{where}: the name {key!r} may hold letters, digits and '-' only")
-            if (path := path) and path[-1:] == ("samplers",) and isinstance(item, Mapping):
-                extra_here = sampler_schema(resolved(extra, root), item.get("name"))
-            elif path[-1:] == ("problems",) and isinstance(item, Mapping):
-                extra_here = problem_schema(resolved(extra, root), item.get("kind"), root)
-            else:
-                extra_here = extra
-            complete[key] = check(item, extra_here, root, (*path, str(key)), source)
+                raise SettingsError(f"{place((*path, key), source)}: a name may hold lower-case letters and digits only")
+            item_schema = extra
+            if path == ("samplers",) and isinstance(item, Mapping):
+                item_schema = sampler_schema(resolved(extra, root), item.get("name"))
+            elif path == ("problems",) and isinstance(item, Mapping):
+                item_schema = problem_schema(resolved(extra, root), item.get("kind"), root)
+            complete[key] = check(item, item_schema, root, (*path, str(key)), source)
         elif extra is True:
             complete[key] = item
         else:
-            known = ", ".join(properties)
-            raise SettingsError(f"{where}: unknown key {key!r}{nearest(key, properties) or f'; known keys: {known}'}")
+            hint = nearest(key, properties) or f"; known keys: {', '.join(properties)}"
+            raise SettingsError(f"{place((*path, str(key)), source)}: unknown key {key!r}{hint}")
     for key in schema.get("required", ()):
         if key not in value:
             about = resolved(properties.get(key, {}), root).get("description", "")
-            raise SettingsError(f"{where}: the key {key!r} is missing; {about}")
+            raise SettingsError(f"{place(path, source)}: the key {key!r} is missing; {about}")
     for key, node in properties.items():
         node = resolved(node, root)
         if key not in complete and "default" in node:
@@ -233,49 +240,44 @@ def check_object(value: Mapping, schema: Mapping, root: Mapping, path: tuple[str
     return complete
 
 
-def check_list(value: list, schema: Mapping, root: Mapping, path: tuple[str, ...], source: str) -> list:
-    where = f"{source}: {'.'.join(path)}"
+def check_list(value: list, schema: Mapping, root: Mapping, path: Path_, source: Source) -> list:
     for key, fails, text in (("minItems", int.__lt__, "at least"), ("maxItems", int.__gt__, "at most")):
         if key in schema and fails(len(value), schema[key]):
-            raise SettingsError(f"{where} has {len(value)} entries, must have {text} {schema[key]}")
+            raise SettingsError(f"{place(path, source)} has {len(value)} entries, must have {text} {schema[key]}")
     items = schema.get("items", {})
     return [check(item, items, root, (*path, str(index)), source) for index, item in enumerate(value)]
 
 
-def refer(config: Mapping, path: str, name: str, block: str) -> None:
-    if name not in config[block]:
-        raise SettingsError(f"configuration: {path} names {name!r}, which is not among {block}{nearest(name, config[block])}")
+def known_name(name: str, names: Any, path: Path_, source: Source, what: str) -> None:
+    if name not in names:
+        hint = nearest(name, names) + f" (known: {', '.join(sorted(names))})"
+        raise SettingsError(f"{place(path, source)}: there is no {what} {name!r}{hint}")
 
 
-def check_config(config: Mapping) -> dict[str, Any]:
+def check_config(config: Mapping, source: Source = "configuration") -> dict[str, Any]:
     """The configuration with every default filled in.
+
+    Arguments:
+        config: What the configuration files and the command line say.
+        source: Name of the file for messages, or a function that gives it for the path of a key.
 
     Raises:
         SettingsError: unknown key, wrong type or value, a name that refers to nothing, a sampler or kind without code.
     """
     root = load_schema("config")
-    complete = check(config, root, root, (), "configuration")
-    known = sampler_options()
+    complete = check(config, root, root, (), source)
+    methods, kinds = sampler_options(), problem_kinds()
     for key, sampler in complete["samplers"].items():
-        if sampler["name"] not in known:
-            raise SettingsError(
-                f"configuration: samplers.{key}.name: there is no sampler {sampler['name']!r}"
-                f"{nearest(sampler['name'], known)} (known: {', '.join(sorted(known))})"
-            )
-    for key in complete["exact"]["samplers"]:
-        refer(complete, "exact.samplers", key, "samplers")
+        known_name(sampler["name"], methods, ("samplers", key, "name"), source, "sampler")
     for key, prior in complete["priors"].items():
-        refer(complete, f"priors.{key}.dataset", prior["dataset"], "datasets")
-    kinds = problem_kinds()
+        known_name(prior["dataset"], complete["datasets"], ("priors", key, "dataset"), source, "dataset")
+    for name in complete["exact"]["samplers"]:
+        known_name(name, complete["samplers"], ("exact", "samplers"), source, "sampler")
     for key, problem in complete["problems"].items():
-        if problem["kind"] not in kinds:
-            raise SettingsError(
-                f"configuration: problems.{key}.kind: there is no problem of kind {problem['kind']!r}"
-                f"{nearest(problem['kind'], kinds)} (known: {', '.join(sorted(kinds))})"
-            )
-        refer(complete, f"problems.{key}.prior", problem["prior"], "priors")
+        known_name(problem["kind"], kinds, ("problems", key, "kind"), source, "kind of problem")
+        known_name(problem["prior"], complete["priors"], ("problems", key, "prior"), source, "prior")
         for name in problem["samplers"]:
-            refer(complete, f"problems.{key}.samplers", name, "samplers")
+            known_name(name, complete["samplers"], ("problems", key, "samplers"), source, "sampler")
     return complete
 
 

@@ -1,0 +1,14 @@
+"""One file of config/datasets.tsv, verified: data/<host>/<path>, from its address or from a mirror folder."""
+
+from skyscore import io
+from skyscore.download import download
+
+
+def main(file, *, url, sha256, size, mirror=None):
+    download(url, file, sha256, size, mirror=mirror)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        mirror = snakemake.resources.mirror
+        main(**snakemake.output, **snakemake.params, mirror=None if mirror == "none" else mirror)

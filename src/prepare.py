@@ -1,0 +1,15 @@
+"""One split of a training set, simulated. Writes a data set named after the split, (n, C, H, W) in prior units."""
+
+from skyscore import io
+from skyscore.provenance import provenance
+from skyscore.simulate.galaxies import simulate_galaxies
+
+
+def main(dataset, *, split, settings, seed, code=None):
+    images = simulate_galaxies(settings["n"], settings["pixels"], settings["galaxies"], seed, progress=True)
+    io.write_dataset(dataset, provenance(settings, seed, code=code), **{split: images})
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.output, **snakemake.params)

@@ -1,0 +1,33 @@
+"""How posterior samples fit the data. Reads observation.h5 and posterior.h5; writes residuals.json.
+
+For each quantity that has a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the
+16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian products.
+"""
+
+import numpy as np
+import torch
+
+from skyscore import io
+from skyscore.problems import load_problem
+from skyscore.provenance import provenance
+
+
+def main(observation, posterior, numbers, *, problem, sampler, code=None):
+    x, made = io.read_samples(posterior)
+    found = load_problem(io.read_observation(observation)).residuals(torch.as_tensor(x))
+    flat = {"nfe": made["nfe"], "nvjp": made["nvjp"], "cost": made["nfe"] + 2 * made["nvjp"]}
+    for key, value in found.items():
+        value = np.asarray(value, dtype=float)
+        flat[key] = np.median(value)
+        if value.ndim:
+            flat[f"{key}_p16"], flat[f"{key}_p84"] = np.quantile(value, [0.16, 0.84])
+    for key, value in made["diagnostics"].items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            flat[key] = value
+    flat = {f"{problem}/{sampler}/{key}": value for key, value in flat.items()}
+    io.write_numbers(numbers, flat, provenance(code=code))
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -1,0 +1,30 @@
+"""Posterior samples of one observation. Reads observation.h5 and a prior's weights; writes posterior.h5 and posterior.fits."""
+
+from skyscore import io
+from skyscore.priors import NeuralPrior
+from skyscore.problems import load_problem
+from skyscore.provenance import provenance
+from skyscore.samplers import sample
+
+
+def main(observation, prior, posterior, fits, *, sampler, n, seed, device="auto", code=None):
+    device = io.pick_device(device)
+    problem = load_problem(io.read_observation(observation), device)
+    options = {key: value for key, value in sampler.items() if key != "name"}
+    samples = sample(
+        sampler["name"],
+        NeuralPrior.load(prior, device),
+        problem.likelihood,
+        n,
+        generator=io.generator(seed, device),
+        progress=True,
+        **options,
+    )
+    source = provenance({"sampler": sampler, "n": n}, seed, code=code)
+    io.write_samples(posterior, samples, problem, source)
+    io.write_fits(fits, samples, problem, source)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

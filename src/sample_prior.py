@@ -1,0 +1,16 @@
+"""Images drawn from a learned prior. Reads its weights; writes samples.h5 with `samples` (n, C, H, W) in prior units."""
+
+from skyscore import io
+from skyscore.priors import NeuralPrior
+from skyscore.provenance import provenance
+
+
+def main(prior, samples, *, n, steps, seed, device="auto", code=None):
+    device = io.pick_device(device)
+    images = NeuralPrior.load(prior, device).sample(n, generator=io.generator(seed, device), steps=steps, progress=True)
+    io.write_dataset(samples, provenance({"n": n, "steps": steps}, seed, code=code), samples=images)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

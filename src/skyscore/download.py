@@ -1,0 +1,167 @@
+"""Fetching files: retries with back-off, resume, verification before the file takes its place.
+
+A file under way is kept beside its place as `.<name>.part`, so that an interrupted download goes on where it stopped,
+in this run or the next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is ever in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+from tqdm import tqdm
+
+from skyscore.io import InputError, flush
+
+__all__ = ["download", "mirrored"]
+
+CHUNK = 1 << 18
+LASTING = {408, 425, 429}  # client errors that pass: timeout, too early, too many requests
+
+
+class Interrupted(Exception):
+    """This attempt failed in a way that another may not."""
+
+
+def mirrored(url: str, mirror: str | Path) -> Path:
+    """Where a mirror holds the file of `url`: <mirror>/<host>/<path>."""
+    parts = urlsplit(url)
+    return Path(mirror) / parts.netloc / unquote(parts.path).lstrip("/")
+
+
+def sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, url: str, sha256: str, size: int, origin: str) -> None:
+    """InputError if the file at `path` is not the one the table describes."""
+    found = path.stat().st_size
+    if found != size:
+        raise InputError(f"{origin}: {found} bytes where {size} are expected; {remedy(url)}")
+    if (digest := sha256_of(path)) != sha256:
+        raise InputError(f"{origin}: wrong checksum, SHA-256 {digest[:16]}... where {sha256[:16]}... is expected; {remedy(url)}")
+
+
+def remedy(url: str) -> str:
+    parts = urlsplit(url)
+    return f"get the right file and name its folder with --config mirror=DIR (as DIR/{parts.netloc}{parts.path})"
+
+
+def download(
+    url: str,
+    path: str | Path,
+    sha256: str,
+    size: int,
+    mirror: str | Path | None = None,
+    attempts: int = 6,
+    backoff: float = 1.0,
+    timeout: float = 30.0,
+    progress: bool = True,
+) -> None:
+    """Put the file of `url` at `path`, verified.
+
+    Arguments:
+        url: Address (http or https).
+        path: Where the file goes.
+        sha256: Its SHA-256, hexadecimal.
+        size: Its size [byte].
+        mirror: Folder that holds it as <host>/<path>; None asks the network.
+        attempts: How often to try.
+        backoff: Wait before the second attempt [s]; doubles with each one, up to a minute.
+        timeout: Longest silence of the server [s].
+
+    Raises:
+        InputError: one line that names the address, what went wrong, and what to do.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    if mirror is not None:
+        source = mirrored(url, mirror)
+        if not source.is_file():
+            raise InputError(f"{source}: not in the mirror; put the file of {url} there or leave `mirror` out")
+        shutil.copyfile(source, part)
+        try:
+            verify(part, url, sha256, size, str(source))
+        except InputError:
+            part.unlink()
+            raise
+    else:
+        fetch(url, part, sha256, size, attempts, backoff, timeout, progress)
+    flush(part)
+    os.replace(part, path)
+
+
+def fetch(url: str, part: Path, sha256: str, size: int, attempts: int, backoff: float, timeout: float, progress: bool) -> None:
+    """Bring `part` to the whole, verified file."""
+    reason = ""
+    for attempt in range(attempts):
+        if attempt:
+            wait = min(backoff * 2 ** (attempt - 1), 60.0)
+            print(f"{url}: {reason}; next attempt in {wait:g} s")
+            time.sleep(wait)
+        try:
+            resumed = receive(url, part, size, timeout, progress)
+        except (Interrupted, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            reason = summary(error)
+            continue
+        try:
+            verify(part, url, sha256, size, url)
+            return
+        except InputError:
+            part.unlink()
+            if not resumed:  # the whole file in one piece, and wrong: it will not get better
+                raise
+            reason = "the resumed file has a wrong checksum, starting anew"
+    raise InputError(f"{url}: download failed after {attempts} attempts ({reason}); try again later, or {remedy(url)}")
+
+
+def summary(error: Exception) -> str:
+    """One line for what the network said."""
+    if isinstance(error, Interrupted):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+
+
+def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> bool:
+    """One request for what is missing of `part`. True if it went on from bytes of an earlier attempt."""
+    have = part.stat().st_size if part.exists() else 0
+    if have >= size:  # complete but unverified, or too long: verification decides or it is fetched anew
+        if have == size:
+            return True
+        have = 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    try:
+        response = requests.get(url, headers=headers, stream=True, timeout=timeout)
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise InputError(f"{url}: not an address that can be fetched; correct it in config/datasets.tsv") from error
+    with response:
+        status = response.status_code
+        if status == 416:  # the server knows no such range: what is here is of no use
+            part.unlink(missing_ok=True)
+            raise Interrupted("the server refuses to resume")
+        if 400 <= status < 500 and status not in LASTING:
+            raise InputError(f"{url}: the server answers HTTP {status} ({response.reason}); {remedy(url)}")
+        if status not in (200, 206):
+            raise Interrupted(f"HTTP {status} ({response.reason})")
+        start = have if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-") else 0
+        if status == 206 and start != have:
+            part.unlink(missing_ok=True)
+            raise Interrupted("the server resumed at another byte")
+        bar = tqdm(total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress)
+        with open(part, "ab" if start else "wb") as file, bar:
+            for block in response.iter_content(CHUNK):
+                file.write(block)
+                bar.update(len(block))
+                if file.tell() > size:
+                    break
+    found = part.stat().st_size
+    if found < size:
+        raise Interrupted(f"the connection ended after {found} of {size} bytes")
+    return start > 0

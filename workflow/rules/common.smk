@@ -1,0 +1,241 @@
+"""Everything that is Python in the workflow: settings, seeds, code versions, lists of targets."""
+
+import csv
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+sys.path.insert(0, str(BASE / "src"))
+
+from skyscore import settings
+
+# ---------------------------------------------------------------------------- settings
+
+
+def holds(path, keys):
+    """Does the YAML file hold the nested key?"""
+    node = yaml.safe_load(Path(path).read_text()) or {}
+    for key in keys:
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
+
+
+def source_of(keys):
+    """The configuration file that a setting comes from: the last one that holds it, else the command line."""
+    files = [*workflow.overwrite_configfiles[::-1], *workflow.configfiles[::-1]]
+    name = next((str(path) for path in files if holds(path, keys)), None)
+    return name or ("--config" if keys and keys[0] in workflow.overwrite_config else "configuration")
+
+
+def checked_config():
+    """The configuration with all defaults; one clear line and the end of the run if a setting is wrong."""
+    try:
+        return settings.check_config(config, source_of)
+    except settings.SettingsError as error:
+        sys.exit(f"skyscore: error: {error}")
+
+
+def checked_table(name):
+    """The rows of config/<name>.tsv, by data/<host>/<path>."""
+    try:
+        with open(BASE / "config" / f"{name}.tsv", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = settings.check_table(rows, f"config/{name}.tsv", name)
+        return {row["url"].split("://", 1)[1]: row for row in rows}
+    except (OSError, settings.SettingsError) as error:
+        sys.exit(f"skyscore: error: {error}")
+
+
+def one_of(names):
+    """A regular expression that matches any of the names, and nothing if there are none."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+config.update(checked_config())
+FILES = checked_table("datasets")
+
+
+wildcard_constraints:
+    dataset=one_of(config["datasets"]),
+    split="train|held_out",
+    prior=one_of(config["priors"]),
+    problem=one_of(config["problems"]),
+    sampler=one_of(config["samplers"]),
+    path=one_of(FILES),
+
+
+# ---------------------------------------------------------------------------- params
+
+
+def seed_of(rule):
+    """Seed of a job: a hash of the run's seed, the rule and the wildcards, so that no two jobs share random numbers."""
+
+    def seed(wildcards):
+        text = json.dumps([config["seed"], rule, sorted(wildcards.items())])
+        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+
+    return seed
+
+
+def code_version(*modules):
+    """Hash of the modules of src/skyscore that decide a job's numbers.
+
+    Snakemake follows the code of a script, not of what it imports: passed as a parameter, this makes a job run again when
+    the mathematics behind it has changed, and only then.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        path = BASE / "src" / "skyscore" / module
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def dataset_settings(wildcards):
+    """What decides the images of one split."""
+    dataset = config["datasets"][wildcards.dataset]
+    return {"n": dataset[wildcards.split], "pixels": dataset["pixels"], "galaxies": dataset["galaxies"]}
+
+
+def prior_settings(wildcards):
+    """What decides the weights of a prior; its hash is kept with them. How often a checkpoint is kept decides nothing."""
+    prior = config["priors"][wildcards.prior]
+    dataset = config["datasets"][prior["dataset"]]
+    return {
+        "pixels": dataset["pixels"],
+        "images": {"n": dataset["train"], "galaxies": dataset["galaxies"]},
+        "network": prior["network"],
+        "training": {key: value for key, value in prior["training"].items() if key != "checkpoint_every"},
+    }
+
+
+def problem_settings(wildcards):
+    """What decides an observation: a problem's block without what comes after it."""
+    problem = config["problems"][wildcards.problem]
+    return {key: value for key, value in problem.items() if key not in ("samplers", "n_samples", "prior")}
+
+
+# ---------------------------------------------------------------------------- inputs
+
+
+def shipped(prior):
+    """Weights that come with the repository, if they are to be used."""
+    path = Path("weights") / f"{prior}.safetensors"
+    return [] if config["train"] or not (BASE / path).exists() else [str(path)]
+
+
+def start_of_prior(wildcards):
+    """Shipped weights, or else the training set."""
+    dataset = config["priors"][wildcards.prior]["dataset"]
+    return shipped(wildcards.prior) or f"<results>/data/{dataset}/train.h5"
+
+
+def held_out_of_prior(wildcards):
+    return f"<results>/data/{config['priors'][wildcards.prior]['dataset']}/held_out.h5"
+
+
+def held_out_of_problem(wildcards):
+    prior = config["problems"][wildcards.problem]["prior"]
+    return f"<results>/data/{config['priors'][prior]['dataset']}/held_out.h5"
+
+
+def prior_of(wildcards):
+    return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}.safetensors"
+
+
+def rows_of(problem):
+    """The rows of datasets.tsv behind a real problem, by the role of each file."""
+    data = config["problems"][problem]["data"]
+    rows = {row["file"]: (path, row) for path, row in FILES.items() if row["dataset"] == data}
+    if data and not rows:
+        sys.exit(f"skyscore: error: config/datasets.tsv: no row for the dataset {data!r} of problem {problem!r}; add its files")
+    return rows
+
+
+def files_of(wildcards):
+    return [f"data/{path}" for path, _ in rows_of(wildcards.problem).values()]
+
+
+def roles_of(wildcards):
+    return list(rows_of(wildcards.problem))
+
+
+# ---------------------------------------------------------------------------- targets
+
+
+def problems_of(target, kind=None):
+    """Names of the simulated or the real problems of the configuration."""
+    wanted = {name for name, problem in config["problems"].items() if (problem["data"] is not None) == (target == "real")}
+    return sorted(name for name in wanted if kind in (None, config["problems"][name]["kind"]))
+
+
+def priors_of(target, kind=None):
+    return sorted({config["problems"][name]["prior"] for name in problems_of(target, kind)})
+
+
+def exact_of(target):
+    return config["exact"]["samplers"] if target == "simulated" else []
+
+
+def each(pattern, target, kind=None):
+    """The pattern filled with every problem and each of its samplers."""
+    pairs = [(name, sampler) for name in problems_of(target, kind) for sampler in config["problems"][name]["samplers"]]
+    return [pattern.replace("{problem}", name).replace("{sampler}", sampler) for name, sampler in pairs]
+
+
+def downloads():
+    return [f"data/{path}" for path in FILES]
+
+
+def figures(target, kind=None):
+    return [
+        *(f"<results>/figures/prior_{prior}.pdf" for prior in priors_of(target, kind)),
+        *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
+        *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
+    ]
+
+
+def measured(target, kind=None):
+    """The files of numbers of all validating jobs."""
+    return [
+        *(f"<results>/priors/{prior}/pqmass.json" for prior in priors_of(target, kind)),
+        *(f"<results>/{problem}/observation.json" for problem in problems_of(target, kind)),
+        *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
+        *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
+    ]
+
+
+def products(target, kind=None):
+    """Everything a target makes. Asking for real problems where none is configured is answered with the remedy."""
+
+    def wanted(wildcards):
+        if not problems_of(target, kind):
+            raise WorkflowError(f"no {target} problem is configured; add --configfile config/real.yaml")
+        paths = figures(target, kind) + each("<results>/{problem}/{sampler}/posterior.fits", target, kind)
+        numbers = ["<results>/numbers.json"] if target == config["target"] else measured(target, kind)
+        return paths + numbers
+
+    return wanted
+
+
+def headlines():
+    """What a finished run says: where to look, and its first numbers."""
+    results = Path(config["pathvars"]["results"])
+    path = results / "numbers.json"
+    if not path.exists():
+        return "Done."
+    numbers = json.loads(path.read_text())
+    lead = ("chi2_dof", "einstein_radius_arcsec", "ratio_mean")
+    chosen = {key: value for key, value in numbers.items() if key.rsplit("/", 1)[-1] in lead}
+    lines = [f"  {key:<40} {value:.3f}" for key, value in chosen.items()]
+    text = "\n".join(lines)
+    return f"Done. Figures in {results}/figures, all numbers in {path}\n{text}\nReport: snakemake --report {results}/report.html"

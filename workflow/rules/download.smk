@@ -1,0 +1,25 @@
+rule download_file:
+    output:
+        file="data/{path}",
+    log:
+        "<logs>/download_file/{path}.log",
+    benchmark:
+        "<benchmarks>/download_file/{path}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=60,
+        # where the bytes come from decides nothing about them: a resource, not a parameter, so that naming a mirror
+        # later makes nothing run again
+        mirror=config["mirror"] or "none",
+    params:
+        url=lambda wildcards: FILES[wildcards.path]["url"],
+        sha256=lambda wildcards: FILES[wildcards.path]["sha256"],
+        size=lambda wildcards: FILES[wildcards.path]["bytes"],
+    message:
+        "Downloading {params.url}"
+    script:
+        "../../src/download_file.py"

@@ -1,0 +1,124 @@
+rule plot_prior:
+    input:
+        held_out=held_out_of_prior,
+        samples="<results>/priors/{prior}/samples.h5",
+        numbers="<results>/priors/{prior}/pqmass.json",
+    output:
+        pdf="<results>/figures/prior_{prior}.pdf",
+        png=report(
+            "<results>/figures/prior_{prior}.png",
+            caption="../report/prior.rst",
+            category="Priors",
+            labels={"prior": "{prior}", "figure": "samples and held-out images"},
+        ),
+        caption="<results>/figures/prior_{prior}.rst",
+    log:
+        "<logs>/plot_prior/{prior}.log",
+    benchmark:
+        "<benchmarks>/plot_prior/{prior}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        name="{prior}",
+    message:
+        "Drawing the prior {wildcards.prior}"
+    script:
+        "../../src/plot_prior.py"
+
+
+rule plot_posterior:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        posterior="<results>/{problem}/{sampler}/posterior.h5",
+        numbers="<results>/{problem}/{sampler}/residuals.json",
+    output:
+        pdf="<results>/figures/{problem}_{sampler}.pdf",
+        png=report(
+            "<results>/figures/{problem}_{sampler}.png",
+            caption="../report/posterior.rst",
+            category="Posteriors",
+            subcategory="{problem}",
+            labels={"problem": "{problem}", "sampler": "{sampler}"},
+        ),
+        caption="<results>/figures/{problem}_{sampler}.rst",
+    log:
+        "<logs>/plot_posterior/{problem}_{sampler}.log",
+    benchmark:
+        "<benchmarks>/plot_posterior/{problem}_{sampler}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        problem="{problem}",
+        sampler="{sampler}",
+    message:
+        "Drawing the posterior of {wildcards.problem} by {wildcards.sampler}"
+    script:
+        "../../src/plot_posterior.py"
+
+
+rule plot_exact:
+    input:
+        numbers=expand("<results>/exact/{sampler}.json", sampler=config["exact"]["samplers"]),
+    output:
+        pdf="<results>/figures/exact.pdf",
+        png=report(
+            "<results>/figures/exact.png",
+            caption="../report/exact.rst",
+            category="Exact benchmark",
+            labels={"figure": "distance to the exact posterior"},
+        ),
+        caption="<results>/figures/exact.rst",
+    log:
+        "<logs>/plot_exact.log",
+    benchmark:
+        "<benchmarks>/plot_exact.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Drawing the exact benchmark"
+    script:
+        "../../src/plot_exact.py"
+
+
+rule collect_numbers:
+    input:
+        numbers=measured(config["target"]),
+    output:
+        numbers=report(
+            "<results>/numbers.json",
+            caption="../report/numbers.rst",
+            category="Numbers",
+            labels={"table": "all numbers"},
+        ),
+        tex="<results>/numbers.tex",
+        table="<results>/numbers.rst",
+        provenance="<results>/provenance.json",
+    log:
+        "<logs>/collect_numbers.log",
+    benchmark:
+        "<benchmarks>/collect_numbers.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=settings.decisive(config),
+    message:
+        "Collecting all numbers"
+    script:
+        "../../src/collect_numbers.py"

@@ -1,0 +1,27 @@
+rule observe:
+    input:
+        held_out=held_out_of_problem,
+        files=files_of,
+    output:
+        observation="<results>/{problem}/observation.h5",
+        numbers="<results>/{problem}/observation.json",
+    log:
+        "<logs>/observe/{problem}.log",
+    benchmark:
+        "<benchmarks>/observe/{problem}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        name="{problem}",
+        settings=problem_settings,
+        roles=roles_of,
+        seed=seed_of("observe"),
+        code=code_version("problems", "operators", "likelihoods"),
+    message:
+        "Observing {wildcards.problem}"
+    script:
+        "../../src/observe.py"

@@ -1,0 +1,22 @@
+rule prepare:
+    output:
+        dataset="<results>/data/{dataset}/{split}.h5",
+    log:
+        "<logs>/prepare/{dataset}_{split}.log",
+    benchmark:
+        "<benchmarks>/prepare/{dataset}_{split}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        split="{split}",
+        settings=dataset_settings,
+        seed=seed_of("prepare"),
+        code=code_version("simulate"),
+    message:
+        "Simulating the {wildcards.split} images of {wildcards.dataset}"
+    script:
+        "../../src/prepare.py"

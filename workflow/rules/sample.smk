@@ -1,0 +1,27 @@
+rule sample:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        prior=prior_of,
+    output:
+        posterior="<results>/{problem}/{sampler}/posterior.h5",
+        fits="<results>/{problem}/{sampler}/posterior.fits",
+    log:
+        "<logs>/sample/{problem}_{sampler}.log",
+    benchmark:
+        "<benchmarks>/sample/{problem}_{sampler}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
+    params:
+        sampler=lookup(within=config, dpath="samplers/{sampler}"),
+        n=lookup(within=config, dpath="problems/{problem}/n_samples"),
+        seed=seed_of("sample"),
+        code=code_version("samplers", "priors", "diffusion", "likelihoods", "operators", "problems"),
+    message:
+        "Sampling the posterior of {wildcards.problem} by {wildcards.sampler}"
+    script:
+        "../../src/sample.py"

@@ -1,0 +1,53 @@
+rule train_prior:
+    input:
+        start=start_of_prior,
+    output:
+        prior="<results>/priors/{prior}.safetensors",
+    log:
+        "<logs>/train_prior/{prior}.log",
+    benchmark:
+        "<benchmarks>/train_prior/{prior}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=1,
+    params:
+        settings=prior_settings,
+        seed=seed_of("train_prior"),
+        name="{prior}",
+        checkpoint_every=lookup(within=config, dpath="priors/{prior}/training/checkpoint_every"),
+        code=code_version("diffusion"),
+    message:
+        "Learning the prior {wildcards.prior} (or taking the weights that come with the repository)"
+    script:
+        "../../src/train_prior.py"
+
+
+rule sample_prior:
+    input:
+        prior="<results>/priors/{prior}.safetensors",
+    output:
+        samples="<results>/priors/{prior}/samples.h5",
+    log:
+        "<logs>/sample_prior/{prior}.log",
+    benchmark:
+        "<benchmarks>/sample_prior/{prior}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
+    params:
+        n=lookup(within=config, dpath="priors/{prior}/sampling/n"),
+        steps=lookup(within=config, dpath="priors/{prior}/sampling/steps"),
+        seed=seed_of("sample_prior"),
+        code=code_version("diffusion", "priors"),
+    message:
+        "Drawing images from the prior {wildcards.prior}"
+    script:
+        "../../src/sample_prior.py"

@@ -1,0 +1,76 @@
+rule pqmass_prior:
+    input:
+        held_out=held_out_of_prior,
+        samples="<results>/priors/{prior}/samples.h5",
+    output:
+        numbers="<results>/priors/{prior}/pqmass.json",
+    log:
+        "<logs>/pqmass_prior/{prior}.log",
+    benchmark:
+        "<benchmarks>/pqmass_prior/{prior}.tsv"
+    conda:
+        "../../envs/validate.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        name="{prior}",
+        settings=lookup(within=config, dpath="priors/{prior}/sampling"),
+        seed=seed_of("pqmass_prior"),
+        code=code_version("validation"),
+    message:
+        "Testing the prior {wildcards.prior} against held-out images"
+    script:
+        "../../src/pqmass_prior.py"
+
+
+rule residuals:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        posterior="<results>/{problem}/{sampler}/posterior.h5",
+    output:
+        numbers="<results>/{problem}/{sampler}/residuals.json",
+    log:
+        "<logs>/residuals/{problem}_{sampler}.log",
+    benchmark:
+        "<benchmarks>/residuals/{problem}_{sampler}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        problem="{problem}",
+        sampler="{sampler}",
+        code=code_version("problems", "operators", "likelihoods", "validation"),
+    message:
+        "Residuals of {wildcards.problem} by {wildcards.sampler}"
+    script:
+        "../../src/residuals.py"
+
+
+rule exact:
+    output:
+        numbers="<results>/exact/{sampler}.json",
+    log:
+        "<logs>/exact/{sampler}.log",
+    benchmark:
+        "<benchmarks>/exact/{sampler}.tsv"
+    conda:
+        "../../envs/validate.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        name="{sampler}",
+        sampler=lookup(within=config, dpath="samplers/{sampler}"),
+        settings=lookup(within=config, dpath="exact"),
+        seed=config["seed"],  # the same tasks for every sampler
+        code=code_version("validation", "samplers", "priors", "likelihoods", "operators"),
+    message:
+        "Measuring {wildcards.sampler} against exact posteriors"
+    script:
+        "../../src/exact.py"
