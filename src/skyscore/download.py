@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from skyscore.io import InputError, flush
 
@@ -108,7 +109,7 @@ def fetch(url: str, part: Path, sha256: str, size: int, attempts: int, backoff: 
             time.sleep(wait)
         try:
             resumed = receive(url, part, size, timeout, progress)
-        except (Interrupted, requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        except (Interrupted, requests.ConnectionError, requests.Timeout) as error:
             reason = summary(error)
             continue
         try:
@@ -119,7 +120,7 @@ def fetch(url: str, part: Path, sha256: str, size: int, attempts: int, backoff: 
             if not resumed:  # the whole file in one piece, and wrong: it will not get better
                 raise
             reason = "the resumed file has a wrong checksum, starting anew"
-    raise InputError(f"{url}: download failed after {attempts} attempts ({reason}); try again later, or {remedy(url)}")
+    raise InputError(f"{url}: download failed after {attempts} attempt(s) ({reason}); try again later, or {remedy(url)}")
 
 
 def summary(error: Exception) -> str:
@@ -156,11 +157,13 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
             raise Interrupted("the server resumed at another byte")
         bar = tqdm(total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress)
         with open(part, "ab" if start else "wb") as file, bar:
-            for block in response.iter_content(CHUNK):
-                file.write(block)
-                bar.update(len(block))
-                if file.tell() > size:
-                    break
+            # read1 gives what has arrived: when the connection breaks, nothing that came is lost
+            try:
+                while file.tell() <= size and (block := response.raw.read1(CHUNK, decode_content=False)):
+                    file.write(block)
+                    bar.update(len(block))
+            except HTTPError as error:
+                raise Interrupted(f"the connection broke after {file.tell()} of {size} bytes") from error
     found = part.stat().st_size
     if found < size:
         raise Interrupted(f"the connection ended after {found} of {size} bytes")

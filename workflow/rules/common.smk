@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -18,9 +19,8 @@ from skyscore import settings
 # ---------------------------------------------------------------------------- settings
 
 
-def holds(path, keys):
-    """Does the YAML file hold the nested key?"""
-    node = yaml.safe_load(Path(path).read_text()) or {}
+def holds(node, keys):
+    """Does the nested dictionary hold the key?"""
     for key in keys:
         if not isinstance(node, dict) or key not in node:
             return False
@@ -29,10 +29,14 @@ def holds(path, keys):
 
 
 def source_of(keys):
-    """The configuration file that a setting comes from: the last one that holds it, else the command line."""
-    files = [*workflow.overwrite_configfiles[::-1], *workflow.configfiles[::-1]]
-    name = next((str(path) for path in files if holds(path, keys)), None)
-    return name or ("--config" if keys and keys[0] in workflow.overwrite_config else "configuration")
+    """Where a setting comes from: the command line, else the last configuration file that holds it."""
+    given = workflow.config_settings
+    if keys and holds(dict(given.config), keys):
+        return "--config"
+    for path in [*reversed(given.configfiles), BASE / "config" / "config.yaml"]:
+        if holds(yaml.safe_load(Path(path).read_text()), keys):
+            return os.path.relpath(path)
+    return "configuration"
 
 
 def checked_config():

@@ -1,0 +1,59 @@
+"""What several test modules share: the repository's root, a runner for Snakemake, a copy of the workflow to run in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small arrays: threads cost more than they give
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+def run_snakemake(*arguments: str, cwd: Path = ROOT, timeout: float = 900) -> subprocess.CompletedProcess:
+    """Run Snakemake as a user would; stdout and stderr are captured together in `stdout`."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPATH", None)  # scripts must find the library by themselves
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture(scope="session")
+def snakemake():
+    return run_snakemake
+
+
+def copy_workflow(folder: Path) -> Path:
+    """A copy of what a clone holds of the workflow, to run and to break."""
+    for name in SHOWN:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        elif source.exists():
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Path:
+    return copy_workflow(tmp_path)

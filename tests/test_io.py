@@ -1,0 +1,218 @@
+"""Files: what is written comes back, is whole or absent, and says where it came from."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from astropy import units
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from skyscore import io
+from skyscore.provenance import fingerprint, provenance
+
+N, SIDE = 5, 8
+
+
+class FakeProblem:
+    """What io needs of a problem: a scale, a unit, a pixel size."""
+
+    unit, pixel_scale, wcs = "electron / s", 0.05, None
+
+    def to_physical(self, x):
+        return 3.0 * x + 1.0
+
+
+@pytest.fixture
+def samples():
+    x = torch.randn(N, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    return SimpleNamespace(x=x, nfe=100.0, nvjp=20.0, diagnostics={"ess": 3.5, "all": torch.ones(3)})
+
+
+# ---------------------------------------------------------------------------- atomic writing
+
+
+def test_atomic_leaves_nothing_after_a_failure(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), io.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("killed")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_keeps_the_suffix_and_makes_the_folder(tmp_path):
+    with io.atomic(tmp_path / "new" / "figure.png") as temporary:
+        assert temporary.suffix == ".png"
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "new" / "figure.png").exists()
+
+
+# ---------------------------------------------------------------------------- JSON
+
+
+def test_json_takes_what_numpy_and_torch_give(tmp_path):
+    io.write_json(tmp_path / "a.json", {"a": np.float32(1.5), "b": torch.arange(2), "c": float("nan"), "d": (1, None)})
+    assert io.read_json(tmp_path / "a.json") == {"a": 1.5, "b": [0, 1], "c": None, "d": [1, None]}
+
+
+def test_numbers_are_numbers(tmp_path):
+    io.write_numbers(tmp_path / "n.json", {"a/b": np.float64(2), "c": 3})
+    content = io.read_json(tmp_path / "n.json")
+    assert content["numbers"] == {"a/b": 2.0, "c": 3}
+    assert "git_revision" in content["provenance"]
+    for bad in (float("nan"), float("inf"), "text", True, [1.0]):
+        with pytest.raises(io.InputError, match="not a finite number"):
+            io.write_numbers(tmp_path / "bad.json", {"a": bad})
+    assert not (tmp_path / "bad.json").exists()
+
+
+# ---------------------------------------------------------------------------- HDF5
+
+
+def test_dataset_has_axes_units_and_provenance(tmp_path):
+    images = np.random.default_rng(0).normal(size=(N, 1, SIDE, SIDE)).astype(np.float32)
+    io.write_dataset(tmp_path / "d.h5", train=images, held_out=images[:2])
+    assert np.array_equal(io.read_dataset(tmp_path / "d.h5", "train"), images)
+    assert len(io.read_dataset(tmp_path / "d.h5", "train", n=3)) == 3
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert [axis.label for axis in file["train"].dims] == ["n", "channel", "y", "x"]
+        assert file["train"].attrs["units"] == "prior units"
+        source = json.loads(file.attrs["provenance"])
+    assert {"git_revision", "git_dirty", "config_hash", "seed", "versions", "wall_time_s"} <= source.keys()
+
+
+def test_samples_in_both_units(tmp_path, samples):
+    io.write_samples(tmp_path / "p.h5", samples, FakeProblem(), sampler="mmps")
+    x, attrs = io.read_samples(tmp_path / "p.h5")
+    physical, _ = io.read_samples(tmp_path / "p.h5", "physical")
+    assert np.array_equal(x, samples.x.numpy())
+    assert np.allclose(physical, 3 * x + 1)
+    assert (attrs["nfe"], attrs["nvjp"], attrs["sampler"]) == (100.0, 20.0, "mmps")
+    assert attrs["diagnostics"] == {"ess": 3.5, "all": [1.0, 1.0, 1.0]}
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert file["physical"].attrs["units"] == "electron / s"
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5", None])
+def test_unreadable_hdf5(tmp_path, content):
+    path = tmp_path / "d.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(io.InputError, match=r"d\.h5"):
+        io.read_dataset(path)
+
+
+def test_truncated_hdf5(tmp_path):
+    path = tmp_path / "d.h5"
+    io.write_dataset(path, train=np.random.default_rng(0).normal(size=(50, 1, 16, 16)))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(io.InputError, match=r"d\.h5"):
+        io.read_dataset(path)
+
+
+def test_missing_split_is_named(tmp_path):
+    io.write_dataset(tmp_path / "d.h5", train=np.zeros((2, 1, 4, 4)))
+    with pytest.raises(io.InputError, match="held_out.*train"):
+        io.read_dataset(tmp_path / "d.h5", "held_out")
+
+
+# ---------------------------------------------------------------------------- FITS
+
+
+def test_posterior_fits(tmp_path, samples):
+    path = tmp_path / "posterior.fits"
+    io.write_fits(path, samples, FakeProblem(), provenance({"a": 1}, seed=7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with fits.open(path, checksum=True) as file:
+            file.verify("exception")
+            assert [hdu.name for hdu in file] == ["MEAN", "STD", "SAMPLES"]
+            physical = 3 * samples.x[:, 0].double().numpy() + 1
+            assert np.allclose(file["MEAN"].data, physical.mean(0), atol=1e-5)
+            assert np.allclose(file["STD"].data, physical.std(0, ddof=1), atol=1e-5)
+            assert file["SAMPLES"].data.shape == (N, SIDE, SIDE)
+            for hdu in file:
+                assert units.Unit(hdu.header["BUNIT"]) == units.electron / units.s
+                assert hdu.header["SEED"] == 7
+                assert hdu.header["GITREV"]
+                wcs = WCS(hdu.header, naxis=2)
+                centre = wcs.wcs_pix2world([[(SIDE - 1) / 2] * 2, [(SIDE - 1) / 2 + 1, (SIDE - 1) / 2]], 0)
+                assert np.allclose(centre, [[0, 0], [0.05, 0]])  # +column = +x
+
+
+def test_fits_of_several_channels(tmp_path, samples):
+    samples.x = samples.x.repeat(1, 2, 1, 1)
+    io.write_fits(tmp_path / "p.fits", samples, FakeProblem())
+    with fits.open(tmp_path / "p.fits") as file:
+        assert file["MEAN"].data.shape == (2, SIDE, SIDE)
+        assert file["SAMPLES"].data.shape == (N, 2, SIDE, SIDE)
+
+
+def test_read_fits(tmp_path):
+    path = tmp_path / "image.fits"
+    image = np.arange(12.0).reshape(3, 4).astype(">f4")
+    fits.writeto(path, image)
+    data = io.read_fits(path, shape=(3, 4))
+    assert data.dtype == np.float64
+    assert data.dtype.isnative
+    assert np.array_equal(data, image)
+
+
+# ---------------------------------------------------------------------------- jobs and provenance
+
+
+def test_logged_catches_output_and_passes_the_result(tmp_path, capsys):
+    with io.logged(tmp_path / "log" / "a.log"):
+        print("progress")
+    assert (tmp_path / "log" / "a.log").read_text() == "progress\n"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_logged_turns_bad_input_into_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end, io.logged(tmp_path / "a.log"):
+        raise io.InputError("file.fits: is cut short; download it again")
+    assert end.value.code == 1
+    expected = "skyscore: error: file.fits: is cut short; download it again\n"
+    assert capsys.readouterr().err == expected
+    assert (tmp_path / "a.log").read_text() == expected
+
+
+def test_logged_keeps_the_traceback_of_a_defect(tmp_path, capsys):
+    with pytest.raises(SystemExit), io.logged(tmp_path / "a.log"):
+        raise ZeroDivisionError("by nothing")
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ZeroDivisionError: by nothing" in error
+    assert "Traceback" in (tmp_path / "a.log").read_text()
+
+
+def test_provenance(root):
+    io.logged(None)
+    source = provenance({"steps": 3}, seed=5, config={"seed": 1, "mirror": "here"}, inputs=["a"])
+    assert source["seed"] == 5
+    assert source["settings"] == {"steps": 3}
+    assert source["inputs"] == ["a"]
+    assert source["versions"]["numpy"] == np.__version__
+    assert source["config_hash"] == fingerprint({"seed": 1})  # where the bytes come from decides nothing
+    known = source["git_revision"] != "unknown"
+    assert known == (root / ".git").exists()
+    json.dumps(source)
+
+
+def test_fingerprint_ignores_order_only():
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_generators_are_reproducible():
+    draw = [torch.randn(3, generator=io.generator(11)) for _ in range(2)]
+    assert torch.equal(*draw)
+    assert not torch.equal(draw[0], torch.randn(3, generator=io.generator(12)))
