@@ -6,6 +6,7 @@ writes observation.h5 and, in observation.json, the numbers that were measured o
 
 from skyscore import io
 from skyscore.problems import PROBLEMS
+from skyscore.problems.flux import moments_of
 from skyscore.provenance import provenance
 
 
@@ -14,8 +15,7 @@ def main(held_out, observation, numbers, *, name, settings, seed, files=(), role
     images = io.read_dataset(held_out, "held_out")
     own = {key: value for key, value in settings.items() if key not in ("kind", "data")}
     if roles:
-        moments = {"mean": images.mean(0), "std": images.std(0)}
-        observed = problem.from_data(own, dict(zip(roles, files, strict=True)), moments)
+        observed = problem.from_data(own, dict(zip(roles, files, strict=True)), moments_of(images))
     else:
         observed = problem.simulate(own, images, seed)
     source = provenance(settings, seed, code=code, files=list(files))

@@ -1,7 +1,7 @@
-"""How posterior samples fit the data. Reads observation.h5 and posterior.h5; writes residuals.json.
+"""How posterior samples fit the data. Reads observation.h5 and posterior.h5; writes residuals.json and panels.h5.
 
 For each quantity that has a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the
-16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian products.
+16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian products. panels.h5 holds what the figure of these samples shows.
 """
 
 import numpy as np
@@ -12,9 +12,11 @@ from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 
 
-def main(observation, posterior, numbers, *, problem, sampler, code=None):
+def main(observation, posterior, numbers, panels, *, problem, sampler, code=None):
     x, made = io.read_samples(posterior)
-    found = load_problem(io.read_observation(observation)).residuals(torch.as_tensor(x))
+    x, source = torch.as_tensor(x), provenance(code=code)
+    observed = load_problem(io.read_observation(observation))
+    found = observed.residuals(x)
     flat = {"nfe": made["nfe"], "nvjp": made["nvjp"], "cost": made["nfe"] + 2 * made["nvjp"]}
     for key, value in found.items():
         value = np.asarray(value, dtype=float)
@@ -25,7 +27,8 @@ def main(observation, posterior, numbers, *, problem, sampler, code=None):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             flat[key] = value
     flat = {f"{problem}/{sampler}/{key}": value for key, value in flat.items()}
-    io.write_numbers(numbers, flat, provenance(code=code))
+    io.write_numbers(numbers, flat, source)
+    io.write_panels(panels, observed.panels(x), source)
 
 
 if "snakemake" in globals():

@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "read_fits",
     "read_json",
     "read_observation",
+    "read_panels",
     "read_samples",
     "read_weights",
     "write_bytes",
@@ -48,6 +50,7 @@ __all__ = [
     "write_json",
     "write_numbers",
     "write_observation",
+    "write_panels",
     "write_samples",
     "write_text",
     "write_weights",
@@ -327,6 +330,21 @@ def read_samples(path: str | Path, name: str = "samples") -> tuple[np.ndarray, d
     """The samples (n, C, H, W) ("samples": prior units; "physical": observed units) and the file's attributes."""
     with open_hdf5(path) as file:
         return member(file, name), read_attrs(file)
+
+
+def write_panels(path: str | Path, panels: Sequence[Any], source: Mapping | None = None) -> None:
+    """Write what a figure shows: the image of each panel and what is written around it."""
+    arrays = {f"{index:02d}": panel.image for index, panel in enumerate(panels)}
+    about = [{key: value for key, value in vars(panel).items() if key != "image"} for panel in panels]
+    units = {name: str(item.get("unit", "1")) for name, item in zip(arrays, about, strict=True)}
+    write_hdf5(path, arrays, {"panels": about, "provenance": source or origin.provenance()}, units=units)
+
+
+def read_panels(path: str | Path) -> list[SimpleNamespace]:
+    """The panels of a figure, with the attributes of `skyscore.problems.Panel`."""
+    with open_hdf5(path) as file:
+        about = read_attrs(file)["panels"]
+        return [SimpleNamespace(image=member(file, f"{index:02d}"), **item) for index, item in enumerate(about)]
 
 
 # ---------------------------------------------------------------------------------------------- weights

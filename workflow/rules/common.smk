@@ -128,6 +128,11 @@ def problem_settings(wildcards):
     return {key: value for key, value in problem.items() if key not in ("samplers", "n_samples", "prior")}
 
 
+def exact_settings(wildcards):
+    """What decides the tasks of the exact benchmark; which samplers are measured on them does not."""
+    return {key: value for key, value in config["exact"].items() if key != "samplers"}
+
+
 # ---------------------------------------------------------------------------- inputs
 
 

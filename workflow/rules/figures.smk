@@ -32,8 +32,7 @@ rule plot_prior:
 
 rule plot_posterior:
     input:
-        observation="<results>/{problem}/observation.h5",
-        posterior="<results>/{problem}/{sampler}/posterior.h5",
+        panels="<results>/{problem}/{sampler}/panels.h5",
         numbers="<results>/{problem}/{sampler}/residuals.json",
     output:
         pdf="<results>/figures/{problem}_{sampler}.pdf",
@@ -50,10 +49,10 @@ rule plot_posterior:
     benchmark:
         "<benchmarks>/plot_posterior/{problem}_{sampler}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=1000,
         runtime=10,
     params:
         problem="{problem}",

@@ -31,6 +31,7 @@ rule residuals:
         posterior="<results>/{problem}/{sampler}/posterior.h5",
     output:
         numbers="<results>/{problem}/{sampler}/residuals.json",
+        panels="<results>/{problem}/{sampler}/panels.h5",
     log:
         "<logs>/residuals/{problem}_{sampler}.log",
     benchmark:
@@ -67,7 +68,7 @@ rule exact:
     params:
         name="{sampler}",
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
-        settings=lookup(within=config, dpath="exact"),
+        settings=exact_settings,
         seed=config["seed"],  # the same tasks for every sampler
         code=code_version("validation", "samplers", "priors", "likelihoods", "operators"),
     message:

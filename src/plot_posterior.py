@@ -1,0 +1,22 @@
+"""Figure of one posterior. Reads the stored panels and numbers; writes PDF, PNG and the report's caption."""
+
+from skyscore import io, plotting
+from skyscore.provenance import provenance
+
+
+def main(panels, numbers, pdf, png, caption, *, problem, sampler):
+    content = io.read_json(numbers)
+    flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
+    figure = plotting.draw_panels(io.read_panels(panels), f"{problem}: posterior by {sampler}")
+    io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
+    chi2 = f"chi2 per datum {flat['chi2_dof']:.3f}"
+    if "chi2_dof_p16" in flat:
+        chi2 += f" (16 to 84 per cent of the samples: {flat['chi2_dof_p16']:.3f} to {flat['chi2_dof_p84']:.3f})"
+    cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
+    made = content["provenance"]
+    io.write_text(caption, f"{chi2}; {cost}. Revision ``{made['git_revision'][:12]}``, seed {made['seed']}.\n")
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)
