@@ -52,16 +52,54 @@ def classes(folder: str) -> Iterator[tuple[ast.ClassDef, Path]]:
                 yield node, path
 
 
-def class_constant(node: ast.ClassDef, name: str) -> Any:
-    """Value of the literal `name = ...` in the body of a class, None if there is none."""
-    for line in node.body:
+def assigned(body: list[ast.stmt], name: str) -> ast.expr | None:
+    """The right-hand side of `name = ...` or `name: type = ...` among statements."""
+    for line in body:
         targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", [])
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets) and line.value is not None:
-            try:
-                return ast.literal_eval(line.value)
-            except ValueError:
-                return None
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return line.value
     return None
+
+
+class Named(ast.NodeTransformer):
+    """Replaces the names of a module's constants by their values."""
+
+    def __init__(self, body: list[ast.stmt]):
+        self.body = body
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = assigned(self.body, node.id)
+        return node if value is None else self.visit(value)
+
+
+def constant(node: ast.ClassDef, name: str, path: Path) -> Any:
+    """Value of a literal class attribute (constants of its module may stand in it), None if there is none."""
+    value = assigned(node.body, name)
+    if value is None:
+        return None
+    try:
+        return ast.literal_eval(Named(syntax(path).body).visit(copy.deepcopy(value)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def described_arguments(node: ast.ClassDef) -> dict[str, str]:
+    """What the "Arguments:" part of a class's docstring says of each argument."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    _, _, part = (ast.get_docstring(node) or "").partition("Arguments:\n")
+    for line in part.splitlines():
+        if line and not line.startswith(" "):
+            break
+        start = re.match(r" {4}(\w+(?:, \w+)*): (.+)", line)
+        if start:
+            names = start[1].split(", ")
+            texts |= dict.fromkeys(names, start[2])
+        elif line.startswith("     "):
+            texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
+        else:
+            names = []
+    return texts
 
 
 def arguments(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> dict[str, dict[str, Any]]:
@@ -72,18 +110,13 @@ def arguments(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> dict[str
         for base in node.bases:
             if isinstance(base, ast.Name) and base.id in known:
                 found |= arguments(known[base.id], known)
-    if init is None:
-        return found
-    texts = dict(re.findall(r"^\s+(\w+): (.+)$", ast.get_docstring(node, clean=False) or "", re.MULTILINE))
-    positional = init.args.args[1:]
-    pairs = list(zip(reversed(positional), reversed(init.args.defaults), strict=False))
-    pairs += [(arg, value) for arg, value in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if value]
-    for arg, value in sorted(pairs, key=lambda pair: pair[0].col_offset + 1000 * pair[0].lineno):
-        try:
-            default = ast.literal_eval(value)
-        except ValueError:
-            default = None
-        found[arg.arg] = {"default": default, "description": texts.get(arg.arg, "")}
+    if init is not None:
+        texts, positional = described_arguments(node), init.args.args[1:]
+        pairs = list(zip(positional[::-1], init.args.defaults[::-1], strict=False))[::-1]
+        pairs += zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
+        for arg, value in pairs:
+            default = ast.literal_eval(value) if isinstance(value, (ast.Constant, ast.UnaryOp, ast.Tuple)) else None
+            found[arg.arg] = {"default": default, "description": texts.get(arg.arg, "")}
     return found
 
 
@@ -91,23 +124,18 @@ def sampler_options() -> dict[str, dict[str, dict[str, Any]]]:
     """{sampler: {option: {default, description}}}, read from skyscore/samplers."""
     found = list(classes("samplers"))
     known = {node.name: node for node, _ in found}
-    named = ((class_constant(node, "name"), node) for node, _ in found)
+    named = ((constant(node, "name", path), node) for node, path in found)
     return {name: arguments(node, known) for name, node in named if isinstance(name, str) and name}
 
 
-def problem_kinds() -> dict[str, dict[str, Any] | None]:
-    """{kind: JSON schema of its settings or None}, read from skyscore/problems (class constants `kind`, `SETTINGS`)."""
-    kinds = {}
-    for node, path in classes("problems"):
-        kind = class_constant(node, "kind")
-        if isinstance(kind, str) and kind:
-            kinds[kind] = class_constant(node, "SETTINGS") or module_constant(path, "SETTINGS")
-    return kinds
-
-
-def module_constant(path: Path, name: str) -> Any:
-    wrapper = ast.ClassDef(name="module", bases=[], keywords=[], body=syntax(path).body, decorator_list=[])
-    return class_constant(wrapper, name)
+def problem_kinds() -> dict[str, dict[str, Any]]:
+    """{kind: JSON schema of its settings}, read from skyscore/problems (class attributes `kind` and `SETTINGS`)."""
+    found = ((constant(node, "kind", path), node, path) for node, path in classes("problems"))
+    return {
+        kind: constant(node, "SETTINGS", path) or {}
+        for kind, node, path in found
+        if isinstance(kind, str) and kind and any(isinstance(base, ast.Name) for base in node.bases)
+    }
 
 
 # ---------------------------------------------------------------------------------------------- schema
@@ -138,12 +166,10 @@ def sampler_schema(base: Mapping, name: Any) -> dict[str, Any]:
     return {**base, "properties": {**extra, **base["properties"]}}
 
 
-def problem_schema(base: Mapping, kind: Any, root: Mapping) -> dict[str, Any]:
+def problem_schema(base: Mapping, kind: Any) -> dict[str, Any]:
     """Schema of one entry of `problems`: the common keys and the settings of its kind."""
-    own = root["$defs"].get(f"problem_{kind}") or problem_kinds().get(kind)
-    if own is None:  # a kind whose module describes no settings checks them itself
-        return {**base, "additionalProperties": kind in problem_kinds()}
-    return {**base, "properties": {**base["properties"], **own.get("properties", own)}}
+    own = problem_kinds().get(kind, {})
+    return {**base, "properties": {**base["properties"], **own.get("properties", {})}}
 
 
 # ---------------------------------------------------------------------------------------------- checking
@@ -222,7 +248,7 @@ def check_object(value: Mapping, schema: Mapping, root: Mapping, path: Path_, so
             if path == ("samplers",) and isinstance(item, Mapping):
                 item_schema = sampler_schema(resolved(extra, root), item.get("name"))
             elif path == ("problems",) and isinstance(item, Mapping):
-                item_schema = problem_schema(resolved(extra, root), item.get("kind"), root)
+                item_schema = problem_schema(resolved(extra, root), item.get("kind"))
             complete[key] = check(item, item_schema, root, (*path, str(key)), source)
         elif extra is True:
             complete[key] = item
@@ -322,10 +348,7 @@ def described() -> str:
     root = load_schema("config")
     parts = ["# Configuration", "", "<!-- made from the schemas by `python -m skyscore.settings`; do not edit -->", ""]
     parts += [" ".join(root["description"].split()), "", table(rows_of(root, root))]
-    own = {name.removeprefix("problem_"): node for name, node in root["$defs"].items() if name.startswith("problem_")}
-    own |= {kind: schema for kind, schema in problem_kinds().items() if schema and kind not in own}
-    for kind, node in own.items():
-        node = node if "properties" in node else {"properties": node}
+    for kind, node in sorted(problem_kinds().items()):
         parts += ["", f"## Problems of kind `{kind}`", "", table(rows_of(node, root))]
     parts += ["", "## Options of the samplers", "", "| sampler | option | default | meaning |", "| --- | --- | --- | --- |"]
     for name, options in sorted(sampler_options().items()):

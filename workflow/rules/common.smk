@@ -13,6 +13,8 @@ from snakemake.exceptions import WorkflowError
 
 BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "src"))
+# for the scripts: this checkout's library comes before one that is installed
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os.environ.get("PYTHONPATH")])))
 
 from skyscore import settings
 
