@@ -16,7 +16,9 @@ def merged(paths):
         content = io.read_json(path)
         twice = flat.keys() & content["numbers"].keys()
         if twice:
-            raise io.InputError(f"{path}: the number {sorted(twice)[0]!r} is already given by another job; rename one")
+            raise io.InputError(
+                f"{path}: the number {sorted(twice)[0]!r} is already given by another job; rename one"
+            )
         flat |= content["numbers"]
         sources[str(path)] = content["provenance"]
     return dict(sorted(flat.items())), sources
@@ -29,7 +31,10 @@ def rounded(value):
 def tex(flat):
     """One macro per number under the name of its key, so that no number is typed and no name is mangled."""
     lines = [r"\newcommand{\skyscore}[1]{\csname skyscore@#1\endcsname}"]
-    lines += [rf"\expandafter\newcommand\csname skyscore@{key}\endcsname{{{rounded(value)}}}" for key, value in flat.items()]
+    lines += [
+        rf"\expandafter\newcommand\csname skyscore@{key}\endcsname{{{rounded(value)}}}"
+        for key, value in flat.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -53,4 +58,11 @@ def main(numbers, tex_file, table, provenance_file, *, inputs, settings):
 if "snakemake" in globals():
     with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
         out = snakemake.output
-        main(out.numbers, out.tex, out.table, out.provenance, inputs=snakemake.input.numbers, **snakemake.params)
+        main(
+            out.numbers,
+            out.tex,
+            out.table,
+            out.provenance,
+            inputs=snakemake.input.numbers,
+            **snakemake.params,
+        )

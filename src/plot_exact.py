@@ -11,15 +11,22 @@ def table(flat):
         if key.endswith("/ratio"):
             _, sampler, task, _ = key.split("/")
             error = flat.get(f"exact/{sampler}/{task}/ratio_error")
-            rows.append(f'   "{sampler}", "{task}", "{value:.2f}", "{"" if error is None else f"{error:.2f}"}"')
-    return "\n".join([".. csv-table::", '   :header: "sampler", "task", "ratio", "standard error"', "", *rows]) + "\n"
+            rows.append(
+                f'   "{sampler}", "{task}", "{value:.2f}", "{"" if error is None else f"{error:.2f}"}"'
+            )
+    return (
+        "\n".join([".. csv-table::", '   :header: "sampler", "task", "ratio", "standard error"', "", *rows])
+        + "\n"
+    )
 
 
 def main(numbers, pdf, png, caption):
     contents = [io.read_json(path) for path in numbers]
     flat = {key: value for content in contents for key, value in content["numbers"].items()}
     figure = plotting.draw_exact(flat)
-    io.write_figure([pdf, png], figure, provenance({"drawn_from": [content["provenance"] for content in contents]}))
+    io.write_figure(
+        [pdf, png], figure, provenance({"drawn_from": [content["provenance"] for content in contents]})
+    )
     io.write_text(caption, table(flat))
 
 

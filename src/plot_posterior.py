@@ -11,10 +11,14 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler):
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
     chi2 = f"chi2 per datum {flat['chi2_dof']:.3f}"
     if "chi2_dof_p16" in flat:
-        chi2 += f" (16 to 84 per cent of the samples: {flat['chi2_dof_p16']:.3f} to {flat['chi2_dof_p84']:.3f})"
+        chi2 += (
+            f" (16 to 84 per cent of the samples: {flat['chi2_dof_p16']:.3f} to {flat['chi2_dof_p84']:.3f})"
+        )
     cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
     made = content["provenance"]
-    io.write_text(caption, f"{chi2}; {cost}. Revision ``{made['git_revision'][:12]}``, seed {made['seed']}.\n")
+    io.write_text(
+        caption, f"{chi2}; {cost}. Revision ``{made['git_revision'][:12]}``, seed {made['seed']}.\n"
+    )
 
 
 if "snakemake" in globals():

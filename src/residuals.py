@@ -1,7 +1,8 @@
 """How posterior samples fit the data. Reads observation.h5 and posterior.h5; writes residuals.json and panels.h5.
 
 For each quantity that has a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the
-16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian products. panels.h5 holds what the figure of these samples shows.
+16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian
+products. panels.h5 holds what the figure of these samples shows.
 """
 
 import numpy as np

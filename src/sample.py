@@ -1,4 +1,7 @@
-"""Posterior samples of one observation. Reads observation.h5 and a prior's weights; writes posterior.h5 and posterior.fits."""
+"""Posterior samples of one observation, by one sampler.
+
+Reads observation.h5 and a prior's weights; writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples).
+"""
 
 from skyscore import io
 from skyscore.priors import NeuralPrior

@@ -1,4 +1,4 @@
-"""Images drawn from a learned prior. Reads its weights; writes samples.h5 with `samples` (n, C, H, W) in prior units."""
+"""Images drawn from a learned prior. Reads its weights; writes samples.h5, (n, C, H, W) in prior units."""
 
 from skyscore import io
 from skyscore.priors import NeuralPrior
@@ -7,7 +7,9 @@ from skyscore.provenance import provenance
 
 def main(prior, samples, *, n, steps, seed, device="auto", code=None):
     device = io.pick_device(device)
-    images = NeuralPrior.load(prior, device).sample(n, generator=io.generator(seed, device), steps=steps, progress=True)
+    images = NeuralPrior.load(prior, device).sample(
+        n, generator=io.generator(seed, device), steps=steps, progress=True
+    )
     io.write_dataset(samples, provenance({"n": n, "steps": steps}, seed, code=code), samples=images)
 
 

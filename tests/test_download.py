@@ -66,7 +66,9 @@ def test_plain(server, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file.fits"]
 
 
-@pytest.mark.parametrize("faults", [[500], [503, 429, 502], ["cut"], ["cut", 500, "cut"], ["cut", 416], ["cut", "shifted"]])
+@pytest.mark.parametrize(
+    "faults", [[500], [503, 429, 502], ["cut"], ["cut", 500, "cut"], ["cut", 416], ["cut", "shifted"]]
+)
 def test_passing_faults_are_overcome(server, tmp_path, faults):
     server.faults = list(faults)
     fetch(server, tmp_path / "file.fits")
@@ -137,7 +139,9 @@ def test_lasting_faults_end_at_once(server, tmp_path, status):
 def test_no_server(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(InputError) as error:
-        download("http://127.0.0.1:9/file", tmp_path / "file", SHA256, 10, attempts=2, backoff=0.01, progress=False)
+        download(
+            "http://127.0.0.1:9/file", tmp_path / "file", SHA256, 10, attempts=2, backoff=0.01, progress=False
+        )
     assert_one_clear_line(error, "http://127.0.0.1:9/file", "2 attempt", "ConnectionError", "mirror=DIR")
     assert list(tmp_path.iterdir()) == []
 
@@ -152,7 +156,10 @@ def test_mirror(tmp_path):
     assert (tmp_path / "out" / "file").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(("content", "what"), [(None, "not in the mirror"), (b"short", "5 bytes where"), (bytes(100_000), "checksum")])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(None, "not in the mirror"), (b"short", "5 bytes where"), (bytes(100_000), "checksum")],
+)
 def test_mirror_with_a_wrong_file(tmp_path, content, what):
     url = "https://example.org/a/file.fits"
     source = mirrored(url, tmp_path / "mirror")

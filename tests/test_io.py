@@ -59,7 +59,9 @@ def test_atomic_keeps_the_suffix_and_makes_the_folder(tmp_path):
 
 
 def test_json_takes_what_numpy_and_torch_give(tmp_path):
-    io.write_json(tmp_path / "a.json", {"a": np.float32(1.5), "b": torch.arange(2), "c": float("nan"), "d": (1, None)})
+    io.write_json(
+        tmp_path / "a.json", {"a": np.float32(1.5), "b": torch.arange(2), "c": float("nan"), "d": (1, None)}
+    )
     assert io.read_json(tmp_path / "a.json") == {"a": 1.5, "b": [0, 1], "c": None, "d": [1, None]}
 
 
@@ -120,7 +122,7 @@ def test_truncated_hdf5(tmp_path):
 
 def test_missing_split_is_named(tmp_path):
     io.write_dataset(tmp_path / "d.h5", train=np.zeros((2, 1, 4, 4)))
-    with pytest.raises(io.InputError, match="held_out.*train"):
+    with pytest.raises(io.InputError, match=r"held_out.*train"):
         io.read_dataset(tmp_path / "d.h5", "held_out")
 
 

@@ -1,7 +1,7 @@
 """Fetching files: retries with back-off, resume, verification before the file takes its place.
 
 A file under way is kept beside its place as `.<name>.part`, so that an interrupted download goes on where it stopped,
-in this run or the next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is ever in place.
+in this run or the next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is in place.
 """
 
 from __future__ import annotations
@@ -46,12 +46,16 @@ def verify(path: Path, url: str, sha256: str, size: int, origin: str) -> None:
     if found != size:
         raise InputError(f"{origin}: {found} bytes where {size} are expected; {remedy(url)}")
     if (digest := sha256_of(path)) != sha256:
-        raise InputError(f"{origin}: wrong checksum, SHA-256 {digest[:16]}... where {sha256[:16]}... is expected; {remedy(url)}")
+        raise InputError(
+            f"{origin}: wrong checksum, SHA-256 {digest[:16]}... where {sha256[:16]}... is expected; {remedy(url)}"
+        )
 
 
 def remedy(url: str) -> str:
     parts = urlsplit(url)
-    return f"get the right file and name its folder with --config mirror=DIR (as DIR/{parts.netloc}{parts.path})"
+    return (
+        f"get the right file and name its folder with --config mirror=DIR (as DIR/{parts.netloc}{parts.path})"
+    )
 
 
 def download(
@@ -86,7 +90,9 @@ def download(
     if mirror is not None:
         source = mirrored(url, mirror)
         if not source.is_file():
-            raise InputError(f"{source}: not in the mirror; put the file of {url} there or leave `mirror` out")
+            raise InputError(
+                f"{source}: not in the mirror; put the file of {url} there or leave `mirror` out"
+            )
         shutil.copyfile(source, part)
         try:
             verify(part, url, sha256, size, str(source))
@@ -99,7 +105,16 @@ def download(
     os.replace(part, path)
 
 
-def fetch(url: str, part: Path, sha256: str, size: int, attempts: int, backoff: float, timeout: float, progress: bool) -> None:
+def fetch(
+    url: str,
+    part: Path,
+    sha256: str,
+    size: int,
+    attempts: int,
+    backoff: float,
+    timeout: float,
+    progress: bool,
+) -> None:
     """Bring `part` to the whole, verified file."""
     reason = ""
     for attempt in range(attempts):
@@ -120,7 +135,9 @@ def fetch(url: str, part: Path, sha256: str, size: int, attempts: int, backoff: 
             if not resumed:  # the whole file in one piece, and wrong: it will not get better
                 raise
             reason = "the resumed file has a wrong checksum, starting anew"
-    raise InputError(f"{url}: download failed after {attempts} attempt(s) ({reason}); try again later, or {remedy(url)}")
+    raise InputError(
+        f"{url}: download failed after {attempts} attempt(s) ({reason}); try again later, or {remedy(url)}"
+    )
 
 
 def summary(error: Exception) -> str:
@@ -141,7 +158,9 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=timeout)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise InputError(f"{url}: not an address that can be fetched; correct it in config/datasets.tsv") from error
+        raise InputError(
+            f"{url}: not an address that can be fetched; correct it in config/datasets.tsv"
+        ) from error
     with response:
         status = response.status_code
         if status == 416:  # the server knows no such range: what is here is of no use
@@ -151,11 +170,17 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
             raise InputError(f"{url}: the server answers HTTP {status} ({response.reason}); {remedy(url)}")
         if status not in (200, 206):
             raise Interrupted(f"HTTP {status} ({response.reason})")
-        start = have if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-") else 0
+        start = (
+            have
+            if status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            else 0
+        )
         if status == 206 and start != have:
             part.unlink(missing_ok=True)
             raise Interrupted("the server resumed at another byte")
-        bar = tqdm(total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress)
+        bar = tqdm(
+            total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress
+        )
         with open(part, "ab" if start else "wb") as file, bar:
             # read1 gives what has arrived: when the connection breaks, nothing that came is lost
             try:

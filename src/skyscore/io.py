@@ -1,7 +1,7 @@
 """Reading and writing: every file of the project goes through here.
 
-* Writing is atomic: a temporary name in the same folder, flushed to disk, then renamed. A killed job leaves no half file.
-* Reading checks: what is not as it should be raises `InputError`, one line that names the file, what is wrong, what to do.
+* Writing is atomic: a temporary name in the same folder, flushed to disk, then renamed. No half file is left.
+* Reading checks: what is not as it should be raises `InputError`, one line: the file, what is wrong, what to do.
 * HDF5 data sets carry names for their axes and a unit; every file carries its `provenance`.
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
 """
@@ -69,7 +69,10 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def logged(
-    path: str | Path | None, threads: int | None = None, config: Mapping | None = None, rule: str | None = None
+    path: str | Path | None,
+    threads: int | None = None,
+    config: Mapping | None = None,
+    rule: str | None = None,
 ) -> Iterator[None]:
     """Run a job with its output in the log file `path`; end a failing one with one clear line and exit code 1.
 
@@ -82,7 +85,11 @@ def logged(
         yield
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    with (
+        open(path, "w", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
         try:
             if threads:
                 set_threads(threads)
@@ -198,13 +205,17 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
-def write_numbers(path: str | Path, numbers: Mapping[str, float], source: Mapping | None = None, **content: Any) -> None:
-    """Write one validating job's result: {"numbers": {flat name: finite number}, "provenance": ..., further content}."""
+def write_numbers(
+    path: str | Path, numbers: Mapping[str, float], source: Mapping | None = None, **content: Any
+) -> None:
+    """Write a validating job's result: {"numbers": {flat name: finite number}, "provenance": ..., further content}."""
     flat = {}
     for name, value in numbers.items():
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"{path}: the number {name!r} is {value!r}, not a finite number; see the job's log")
+            raise InputError(
+                f"{path}: the number {name!r} is {value!r}, not a finite number; see the job's log"
+            )
         flat[str(name)] = value
     write_json(path, {"numbers": flat, **content, "provenance": source or origin.provenance()})
 
@@ -259,7 +270,9 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
     try:
         file = h5py.File(existing(path), "r")
     except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file, perhaps cut short; delete it and run again") from error
+        raise InputError(
+            f"{path}: not a readable HDF5 file, perhaps cut short; delete it and run again"
+        ) from error
     with file:
         yield file
 
@@ -271,14 +284,20 @@ def read_attrs(file: Any) -> dict[str, Any]:
 def member(file: Any, name: str) -> np.ndarray:
     if name not in file:
         held = ", ".join(file) or "nothing"
-        raise InputError(f"{file.filename}: holds no data set {name!r} (it holds {held}); delete it and run again")
+        raise InputError(
+            f"{file.filename}: holds no data set {name!r} (it holds {held}); delete it and run again"
+        )
     try:
         return file[name][()]
     except OSError as error:
-        raise InputError(f"{file.filename}: {name!r} cannot be read, the file is damaged; delete it, run again") from error
+        raise InputError(
+            f"{file.filename}: {name!r} cannot be read, the file is damaged; delete it, run again"
+        ) from error
 
 
-def write_dataset(path: str | Path, source: Mapping | None = None, unit: str = "prior units", **splits: Any) -> None:
+def write_dataset(
+    path: str | Path, source: Mapping | None = None, unit: str = "prior units", **splits: Any
+) -> None:
     """Write a training set: one data set (n, C, H, W) for each named split, such as `train` and `held_out`."""
     write_hdf5(path, splits, {"provenance": source or origin.provenance()}, units=dict.fromkeys(splits, unit))
 
@@ -293,9 +312,15 @@ def read_dataset(path: str | Path, split: str = "train", n: int | None = None) -
 
 def write_observation(path: str | Path, observation: Observation, source: Mapping | None = None) -> None:
     """Write an observation: its arrays, kind and attributes (`units` and `axes` there name those of the arrays)."""
-    attrs = {"problem": observation.problem, "attrs": observation.attrs, "provenance": source or origin.provenance()}
+    attrs = {
+        "problem": observation.problem,
+        "attrs": observation.attrs,
+        "provenance": source or origin.provenance(),
+    }
     units, axes = observation.attrs.get("units"), observation.attrs.get("axes")
-    write_hdf5(path, observation.arrays, attrs, axes=axes, units=units if isinstance(units, Mapping) else None)
+    write_hdf5(
+        path, observation.arrays, attrs, axes=axes, units=units if isinstance(units, Mapping) else None
+    )
 
 
 def read_observation(path: str | Path) -> Observation:
@@ -305,14 +330,20 @@ def read_observation(path: str | Path) -> Observation:
     with open_hdf5(path) as file:
         attrs = read_attrs(file)
         if "problem" not in attrs:
-            raise InputError(f"{path}: not an observation (no attribute 'problem'); delete it and run rule observe")
+            raise InputError(
+                f"{path}: not an observation (no attribute 'problem'); delete it and run rule observe"
+            )
         return Observation(attrs["problem"], {name: file[name][()] for name in file}, attrs["attrs"])
 
 
 def write_samples(
-    path: str | Path, samples: Samples, problem: Problem | None = None, source: Mapping | None = None, **attrs: Any
+    path: str | Path,
+    samples: Samples,
+    problem: Problem | None = None,
+    source: Mapping | None = None,
+    **attrs: Any,
 ) -> None:
-    """Write samples: `samples` (n, C, H, W) in prior units and, where a problem gives the scale, `physical` beside it."""
+    """Write samples (n, C, H, W): `samples` in prior units and, where a problem gives the scale, `physical` beside it."""
     arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
     if problem is not None:
         arrays["physical"] = as_array(problem.to_physical(samples.x))
@@ -344,7 +375,9 @@ def read_panels(path: str | Path) -> list[SimpleNamespace]:
     """The panels of a figure, with the attributes of `skyscore.problems.Panel`."""
     with open_hdf5(path) as file:
         about = read_attrs(file)["panels"]
-        return [SimpleNamespace(image=member(file, f"{index:02d}"), **item) for index, item in enumerate(about)]
+        return [
+            SimpleNamespace(image=member(file, f"{index:02d}"), **item) for index, item in enumerate(about)
+        ]
 
 
 # ---------------------------------------------------------------------------------------------- weights
@@ -367,12 +400,16 @@ def read_weights(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch
         head = file.read(9)
     if head[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or head[8:9] != b"{":
         kind = "a pickle (torch.save)" if head[:2] == b"PK" or head[:1] == b"\x80" else "of another format"
-        raise InputError(f"{path}: weights must be safetensors, this file is {kind}; refused, give a .safetensors file")
+        raise InputError(
+            f"{path}: weights must be safetensors, this file is {kind}; refused, give a .safetensors file"
+        )
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
     except SafetensorError as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); fetch or train it again") from error
+        raise InputError(
+            f"{path}: not a readable safetensors file ({error}); fetch or train it again"
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------------- FITS
@@ -397,11 +434,15 @@ def read_fits(path: str | Path, shape: tuple[int, ...] | None = None, hdu: int =
         raise
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable FITS file, perhaps cut short ({first}); download it again") from error
+        raise InputError(
+            f"{path}: not a readable FITS file, perhaps cut short ({first}); download it again"
+        ) from error
     if data is None or data.dtype.fields is not None:
         raise InputError(f"{path}: HDU {hdu} holds no image; give a FITS file with an image there")
     if shape is not None and data.shape != tuple(shape):
-        raise InputError(f"{path}: the image has shape {data.shape}, expected {tuple(shape)}; give files that fit together")
+        raise InputError(
+            f"{path}: the image has shape {data.shape}, expected {tuple(shape)}; give files that fit together"
+        )
     return data.astype(np.float64)
 
 
@@ -424,15 +465,28 @@ def check_imaging(
     Raises:
         InputError: shapes that do not fit, not-a-number in a used pixel, noise that is not positive, PSF without flux.
     """
-    name = {"image": "image", "noise": "noise map", "psf": "PSF", "mask": "mask", **{k: str(v) for k, v in (names or {}).items()}}
+    name = {
+        "image": "image",
+        "noise": "noise map",
+        "psf": "PSF",
+        "mask": "mask",
+        **{k: str(v) for k, v in (names or {}).items()},
+    }
     if image.ndim != 2:
-        raise InputError(f"{name['image']}: the image has {image.ndim} axes, expected 2; give one band as a 2-D image")
+        raise InputError(
+            f"{name['image']}: the image has {image.ndim} axes, expected 2; give one band as a 2-D image"
+        )
     for key, array in (("noise", noise), ("mask", mask)):
         if array is not None and array.shape != image.shape:
             raise InputError(
                 f"{name[key]}: shape {array.shape} does not fit the image {name['image']} {image.shape}; cut both alike"
             )
-    if psf.ndim != 2 or psf.shape[0] % 2 == 0 or psf.shape[1] % 2 == 0 or any(p > i for p, i in zip(psf.shape, image.shape, strict=True)):
+    if (
+        psf.ndim != 2
+        or psf.shape[0] % 2 == 0
+        or psf.shape[1] % 2 == 0
+        or any(p > i for p, i in zip(psf.shape, image.shape, strict=True))
+    ):
         raise InputError(
             f"{name['psf']}: shape {psf.shape} cannot be used with an image of {image.shape}; "
             "the PSF needs two odd sides, not larger than the image, centred on its middle pixel"
@@ -441,27 +495,36 @@ def check_imaging(
         raise InputError(f"{name['psf']}: the PSF is not finite or has no flux; give one with a positive sum")
     used = np.ones(image.shape, bool) if mask is None else ~np.asarray(mask, bool)
     if not used.any():
-        raise InputError(f"{name['mask']}: no pixel is left unmasked; the convention is 1 = masked out, 0 = used")
+        raise InputError(
+            f"{name['mask']}: no pixel is left unmasked; the convention is 1 = masked out, 0 = used"
+        )
     bad = int((~np.isfinite(image) & used).sum())
     if bad:
-        raise InputError(f"{name['image']}: {bad} unmasked pixel(s) are not finite (NaN or infinite); mask or repair them")
+        raise InputError(
+            f"{name['image']}: {bad} unmasked pixel(s) are not finite (NaN or infinite); mask or repair them"
+        )
     bad = int((~(np.isfinite(noise) & (noise > 0)) & used).sum())
     if bad:
-        raise InputError(f"{name['noise']}: {bad} unmasked pixel(s) have zero, negative or non-finite noise; mask or repair them")
+        raise InputError(
+            f"{name['noise']}: {bad} unmasked pixel(s) have zero, negative or non-finite noise; mask or repair them"
+        )
 
 
 def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Mapping | None = None) -> None:
     """Write a posterior for FITS viewers: primary image = mean, extensions STD and SAMPLES, all in observed units.
 
-    One channel gives images (y, x) and a cube (n, y, x); several give a channel axis before (y, x). The header carries the
-    pixel scale (a linear offset in arcsec from the grid's centre, or the sky where `problem.wcs` is known), unit and origin.
+    One channel gives images (y, x) and a cube (n, y, x); several give a channel axis before (y, x). The header carries
+    the pixel scale (a linear offset in arcsec from the grid's centre, or the sky where `problem.wcs` is known), the
+    unit and the provenance.
     """
     from astropy.io import fits
 
     x = as_array(problem.to_physical(samples.x)).astype(np.float64)
     x = x[:, 0] if x.ndim == 4 and x.shape[1] == 1 else x
     source = source or origin.provenance()
-    header = fits.Header([*scale_cards(problem, x.shape[-2:]), unit_card(problem.unit), *origin.fits_cards(plain(source))])
+    header = fits.Header(
+        [*scale_cards(problem, x.shape[-2:]), unit_card(problem.unit), *origin.fits_cards(plain(source))]
+    )
     header.add_history(json.dumps(plain(source)))
     hdus = []
     for name, data in (("MEAN", x.mean(0)), ("STD", x.std(0, ddof=min(1, len(x) - 1))), ("SAMPLES", x)):
@@ -488,7 +551,10 @@ def scale_cards(problem: Problem, shape: tuple[int, int]) -> list[tuple[str, Any
     height, width = shape
     scale = float(problem.pixel_scale)
     if getattr(problem, "wcs", None):
-        return [*((key, value, "") for key, value in dict(problem.wcs).items()), ("PIXSCALE", scale, "[arcsec] pixel side")]
+        return [
+            *((key, value, "") for key, value in dict(problem.wcs).items()),
+            ("PIXSCALE", scale, "[arcsec] pixel side"),
+        ]
     return [
         ("CTYPE1", "XOFFSET", "offset from the centre, +x to the right"),
         ("CTYPE2", "YOFFSET", "offset from the centre, +y up"),
@@ -507,7 +573,9 @@ def scale_cards(problem: Problem, shape: tuple[int, int]) -> list[tuple[str, Any
 # ---------------------------------------------------------------------------------------------- figures
 
 
-def write_figure(paths: Sequence[str | Path], figure: Any, source: Mapping | None = None, dpi: int = 150) -> None:
+def write_figure(
+    paths: Sequence[str | Path], figure: Any, source: Mapping | None = None, dpi: int = 150
+) -> None:
     """Save a matplotlib figure under each path (.pdf, .png) with its provenance in the file's metadata, atomically."""
     text = json.dumps(plain(source or origin.provenance()))
     for path in map(Path, paths):

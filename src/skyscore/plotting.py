@@ -1,6 +1,6 @@
 """Figures, drawn from small stored summaries: no sampling, no forward model, no file access.
 
-One look for all: perceptually uniform colour maps, north up (row 0 at the bottom), a scale bar instead of ticks, and the
+One look for all: perceptually uniform colour maps, north up (row 0 at the bottom), a scale bar instead of ticks, the
 unit on every colour bar.
 """
 
@@ -46,9 +46,20 @@ def scale_bar(axes: plt.Axes, shape: tuple[int, int], scale: float) -> None:
     side = shape[1] * scale
     length = max((bar for bar in BARS if bar <= 0.3 * side), default=0.3 * side)
     x, y = 0.06 * shape[1], 0.07 * shape[0]
-    style = {"color": "white", "path_effects": [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="black")]}
+    style = {
+        "color": "white",
+        "path_effects": [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="black")],
+    }
     axes.plot([x, x + length / scale], [y, y], lw=1.5, solid_capstyle="butt", **style)
-    axes.text(x + 0.5 * length / scale, y + 0.02 * shape[0], f'{length:g}"', ha="center", va="bottom", fontsize=7, **style)
+    axes.text(
+        x + 0.5 * length / scale,
+        y + 0.02 * shape[0],
+        f'{length:g}"',
+        ha="center",
+        va="bottom",
+        fontsize=7,
+        **style,
+    )
 
 
 def bare(axes: plt.Axes) -> None:
@@ -60,15 +71,20 @@ def draw_panels(panels: Sequence[Any], title: str = "", columns: int = 4) -> Fig
     """One panel per image with its scale bar and colour bar; panels of one group share their colours.
 
     Arguments:
-        panels: with the attributes of `skyscore.problems.Panel`: image (H, W), title, scale [arcsec], unit, group, kind.
+        panels: with the attributes of `skyscore.problems.Panel`: image (H, W), title, scale [arcsec], unit, ...
     """
-    norms = {panel.group: limits(panel.kind, [p.image for p in panels if p.group == panel.group]) for panel in panels}
+    norms = {
+        panel.group: limits(panel.kind, [p.image for p in panels if p.group == panel.group])
+        for panel in panels
+    }
     rows = math.ceil(len(panels) / columns)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.35 * rows + 0.3), squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.75")
-            shown = axes.imshow(panel.image, origin="lower", cmap=colours, norm=norms[panel.group], interpolation="nearest")
+            shown = axes.imshow(
+                panel.image, origin="lower", cmap=colours, norm=norms[panel.group], interpolation="nearest"
+            )
             axes.set_title(panel.title)
             scale_bar(axes, panel.image.shape, panel.scale)
             bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02)
@@ -82,17 +98,25 @@ def draw_panels(panels: Sequence[Any], title: str = "", columns: int = 4) -> Fig
     return figure
 
 
-def draw_prior(generated: np.ndarray, real: np.ndarray, numbers: Mapping[str, float], side: int = 6) -> Figure:
+def draw_prior(
+    generated: np.ndarray, real: np.ndarray, numbers: Mapping[str, float], side: int = 6
+) -> Figure:
     """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale."""
     norm = limits("image", [generated[: side**2], real[: side**2]])
     label = "   ".join(f"{key.rsplit('/', 1)[-1]} = {value:.3g}" for key, value in numbers.items())
     with plt.rc_context(STYLE):
         figure, pair = plt.subplots(1, 2, figsize=(9.2, 4.9))
-        for axes, images, name in zip(pair, (generated, real), ("drawn from the prior", "held out"), strict=True):
-            shown = axes.imshow(mosaic(images, side), origin="upper", cmap="inferno", norm=norm, interpolation="nearest")
+        for axes, images, name in zip(
+            pair, (generated, real), ("drawn from the prior", "held out"), strict=True
+        ):
+            shown = axes.imshow(
+                mosaic(images, side), origin="upper", cmap="inferno", norm=norm, interpolation="nearest"
+            )
             axes.set_title(name)
             bare(axes)
-        figure.colorbar(shown, ax=pair, fraction=0.025, pad=0.01).set_label("surface brightness [prior units]")
+        figure.colorbar(shown, ax=pair, fraction=0.025, pad=0.01).set_label(
+            "surface brightness [prior units]"
+        )
         figure.suptitle(label, fontsize=8)
     return figure
 
@@ -127,5 +151,7 @@ def draw_exact(numbers: Mapping[str, float]) -> Figure:
         axes.set_yscale("log")
         axes.set_xticks(np.arange(len(tasks)), [task.replace("_", "\n") for task in tasks])
         axes.set_ylabel("distance to the exact posterior / floor")
-        axes.legend(ncols=len(samplers), fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.14), frameon=False)
+        axes.legend(
+            ncols=len(samplers), fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.14), frameon=False
+        )
     return figure

@@ -1,7 +1,7 @@
 """Where a result came from: code revision, settings, seed, versions, machine and wall time.
 
-`provenance()` returns one flat, JSON-able dictionary. It is stored as ``attrs["provenance"]`` of every HDF5 file, in the
-header cards of every FITS file, in the metadata of every figure and under ``"provenance"`` in every JSON file.
+`provenance()` returns one flat, JSON-able dictionary. It is stored as ``attrs["provenance"]`` of every HDF5 file, in
+the header cards of every FITS file, in the metadata of every figure and under ``"provenance"`` in every JSON file.
 Two hashes tell what was asked for: ``config_hash`` covers the whole resolved configuration of the run (what
 `skyscore.settings.decisive` leaves of it), ``settings_hash`` the settings of this one job.
 """
@@ -16,14 +16,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["begin", "fits_cards", "fingerprint", "provenance"]
+__all__ = ["begin", "fingerprint", "fits_cards", "provenance"]
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "torch", "scipy", "astropy", "caustics", "h5py", "safetensors", "matplotlib", "pqm")
 
 # Set once per job by `begin`; a script that is called as a plain function has neither a configuration nor a start.
@@ -42,7 +43,7 @@ def fingerprint(settings: Any) -> str:
 
 
 @cache
-def git_revision(folder: Path = Path(__file__).resolve().parents[2]) -> tuple[str, bool | None]:
+def git_revision(folder: Path = ROOT) -> tuple[str, bool | None]:
     """Commit of the working tree that holds this file and whether tracked files differ from it.
 
     ("unknown", None) outside a git checkout: an installed wheel, an unpacked archive, a machine without git.
@@ -51,9 +52,15 @@ def git_revision(folder: Path = Path(__file__).resolve().parents[2]) -> tuple[st
         return "unknown", None
     try:
         git = ["git", "-c", f"safe.directory={folder}", "-C", str(folder)]
-        revision = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20)
+        revision = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
+        )
         changes = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True, timeout=60
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown", None
@@ -107,7 +114,9 @@ def peak_memory_mb() -> float:
     return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
 
 
-def provenance(settings: Any = None, seed: int | None = None, config: Mapping | None = None, **extra: Any) -> dict[str, Any]:
+def provenance(
+    settings: Any = None, seed: int | None = None, config: Mapping | None = None, **extra: Any
+) -> dict[str, Any]:
     """What made the file that is being written.
 
     Arguments:
@@ -117,7 +126,8 @@ def provenance(settings: Any = None, seed: int | None = None, config: Mapping | 
         extra: Anything else that belongs to the file, such as checksums of the inputs.
 
     Returns:
-        A JSON-able dictionary: git revision and dirty flag, hashes, seed, versions, machine, wall time [s], peak memory [MB].
+        A JSON-able dictionary: git revision and dirty flag, hashes, seed, versions, machine, wall time [s], peak
+        memory [MB].
     """
     from skyscore.settings import decisive
 
@@ -132,7 +142,7 @@ def provenance(settings: Any = None, seed: int | None = None, config: Mapping | 
         "settings": settings,
         "seed": seed,
         "rule": _job["rule"],
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_time_s": None if start is None else round(time.perf_counter() - start, 3),
         "peak_memory_mb": peak_memory_mb(),
         "versions": versions(),

@@ -20,7 +20,15 @@ from typing import Any
 
 import yaml
 
-__all__ = ["SettingsError", "check_config", "check_table", "decisive", "described", "problem_kinds", "sampler_options"]
+__all__ = [
+    "SettingsError",
+    "check_config",
+    "check_table",
+    "decisive",
+    "described",
+    "problem_kinds",
+    "sampler_options",
+]
 
 PACKAGE = Path(__file__).resolve().parent
 SCHEMAS = PACKAGE.parents[1] / "workflow" / "schemas"
@@ -104,7 +112,9 @@ def described_arguments(node: ast.ClassDef) -> dict[str, str]:
 
 def arguments(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> dict[str, dict[str, Any]]:
     """Keyword arguments of a class and, if it passes `**options` on, of its bases: {name: {default, description}}."""
-    init = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
+    init = next(
+        (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None
+    )
     found: dict[str, dict[str, Any]] = {}
     if init is None or init.args.kwarg is not None:
         for base in node.bases:
@@ -115,7 +125,9 @@ def arguments(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> dict[str
         pairs = list(zip(positional[::-1], init.args.defaults[::-1], strict=False))[::-1]
         pairs += zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
         for arg, value in pairs:
-            default = ast.literal_eval(value) if isinstance(value, (ast.Constant, ast.UnaryOp, ast.Tuple)) else None
+            default = (
+                ast.literal_eval(value) if isinstance(value, (ast.Constant, ast.UnaryOp, ast.Tuple)) else None
+            )
             found[arg.arg] = {"default": default, "description": texts.get(arg.arg, "")}
     return found
 
@@ -213,12 +225,16 @@ def check(value: Any, schema: Mapping, root: Mapping, path: Path_, source: Sourc
     allowed = schema.get("type")
     allowed = [allowed] if isinstance(allowed, str) else allowed
     if allowed and not any(has_type(value, name) for name in allowed):
-        raise SettingsError(f"{where} is {value!r}, expected {' or '.join(allowed)}; {schema.get('description', '')}")
+        raise SettingsError(
+            f"{where} is {value!r}, expected {' or '.join(allowed)}; {schema.get('description', '')}"
+        )
     if "enum" in schema and value not in schema["enum"]:
         known = ", ".join(json.dumps(item) for item in schema["enum"])
         raise SettingsError(f"{where} is {value!r}, not one of {known}{nearest(value, schema['enum'])}")
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
-        raise SettingsError(f"{where} is {value!r}, expected a match of {schema['pattern']}; {schema['description']}")
+        raise SettingsError(
+            f"{where} is {value!r}, expected a match of {schema['pattern']}; {schema['description']}"
+        )
     if has_type(value, "number"):
         for key, fails, text in (
             ("minimum", lambda v, b: v < b, "at least"),
@@ -227,7 +243,9 @@ def check(value: Any, schema: Mapping, root: Mapping, path: Path_, source: Sourc
             ("exclusiveMaximum", lambda v, b: v >= b, "less than"),
         ):
             if key in schema and fails(value, schema[key]):
-                raise SettingsError(f"{where} is {value!r}, must be {text} {schema[key]}; {schema.get('description', '')}")
+                raise SettingsError(
+                    f"{where} is {value!r}, must be {text} {schema[key]}; {schema.get('description', '')}"
+                )
     if isinstance(value, Mapping):
         return check_object(value, schema, root, path, source)
     if isinstance(value, list):
@@ -235,15 +253,22 @@ def check(value: Any, schema: Mapping, root: Mapping, path: Path_, source: Sourc
     return value
 
 
-def check_object(value: Mapping, schema: Mapping, root: Mapping, path: Path_, source: Source) -> dict[str, Any]:
-    properties, extra = schema.get("properties", {}), schema.get("additionalProperties", not schema.get("properties"))
+def check_object(
+    value: Mapping, schema: Mapping, root: Mapping, path: Path_, source: Source
+) -> dict[str, Any]:
+    properties, extra = (
+        schema.get("properties", {}),
+        schema.get("additionalProperties", not schema.get("properties")),
+    )
     complete: dict[str, Any] = {}
     for key, item in value.items():
         if key in properties:
             complete[key] = check(item, properties[key], root, (*path, str(key)), source)
         elif isinstance(extra, Mapping):
             if not re.fullmatch(schema.get("propertyNames", {}).get("pattern", ".*"), str(key)):
-                raise SettingsError(f"{place((*path, key), source)}: a name may hold lower-case letters and digits only")
+                raise SettingsError(
+                    f"{place((*path, key), source)}: a name may hold lower-case letters and digits only"
+                )
             item_schema = extra
             if path == ("samplers",) and isinstance(item, Mapping):
                 item_schema = sampler_schema(resolved(extra, root), item.get("name"))
@@ -269,7 +294,9 @@ def check_object(value: Mapping, schema: Mapping, root: Mapping, path: Path_, so
 def check_list(value: list, schema: Mapping, root: Mapping, path: Path_, source: Source) -> list:
     for key, fails, text in (("minItems", int.__lt__, "at least"), ("maxItems", int.__gt__, "at most")):
         if key in schema and fails(len(value), schema[key]):
-            raise SettingsError(f"{place(path, source)} has {len(value)} entries, must have {text} {schema[key]}")
+            raise SettingsError(
+                f"{place(path, source)} has {len(value)} entries, must have {text} {schema[key]}"
+            )
     items = schema.get("items", {})
     return [check(item, items, root, (*path, str(index)), source) for index, item in enumerate(value)]
 
@@ -312,7 +339,9 @@ def check_table(rows: list[dict[str, Any]], source: str, name: str = "datasets")
     root, checked = load_schema(name), []
     for number, row in enumerate(rows, start=2):
         numeric = {key for key, node in root["properties"].items() if node.get("type") == "integer"}
-        row = {key: int(text) if key in numeric and str(text).isdigit() else text for key, text in row.items()}
+        row = {
+            key: int(text) if key in numeric and str(text).isdigit() else text for key, text in row.items()
+        }
         checked.append(check(row, root, root, (f"line {number}",), source))
     return checked
 
@@ -333,29 +362,53 @@ def rows_of(node: Mapping, root: Mapping, path: str = "") -> Iterator[tuple[str,
         return
     default = f"`{json.dumps(node['default'])}`" if "default" in node else "required"
     allowed = node.get("enum")
-    text = node.get("description", "") + (f" One of {', '.join(f'`{json.dumps(i)}`' for i in allowed)}." if allowed else "")
+    text = node.get("description", "") + (
+        f" One of {', '.join(f'`{json.dumps(i)}`' for i in allowed)}." if allowed else ""
+    )
     yield path, default, node.get("unit", "-"), text
 
 
 def table(rows: Iterator[tuple[str, str, str, str]]) -> str:
     lines = ["| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{key}` | {default} | {unit} | {' '.join(text.split())} |" for key, default, unit, text in rows]
+    lines += [
+        f"| `{key}` | {default} | {unit} | {' '.join(text.split())} |" for key, default, unit, text in rows
+    ]
     return "\n".join(lines)
 
 
 def described() -> str:
     """The text of config/README.md: every key with its default, unit and meaning."""
     root = load_schema("config")
-    parts = ["# Configuration", "", "<!-- made from the schemas by `python -m skyscore.settings`; do not edit -->", ""]
+    parts = [
+        "# Configuration",
+        "",
+        "<!-- made from the schemas by `python -m skyscore.settings`; do not edit -->",
+        "",
+    ]
     parts += [" ".join(root["description"].split()), "", table(rows_of(root, root))]
     for kind, node in sorted(problem_kinds().items()):
         parts += ["", f"## Problems of kind `{kind}`", "", table(rows_of(node, root))]
-    parts += ["", "## Options of the samplers", "", "| sampler | option | default | meaning |", "| --- | --- | --- | --- |"]
+    parts += [
+        "",
+        "## Options of the samplers",
+        "",
+        "| sampler | option | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
     for name, options in sorted(sampler_options().items()):
         for key, about in options.items():
-            parts.append(f"| `{name}` | `{key}` | `{json.dumps(about['default'])}` | {about['description']} |")
+            parts.append(
+                f"| `{name}` | `{key}` | `{json.dumps(about['default'])}` | {about['description']} |"
+            )
     files = load_schema("datasets")
-    parts += ["", "## Columns of datasets.tsv", "", " ".join(files["description"].split()), "", table(rows_of(files, files))]
+    parts += [
+        "",
+        "## Columns of datasets.tsv",
+        "",
+        " ".join(files["description"].split()),
+        "",
+        table(rows_of(files, files)),
+    ]
     return "\n".join(parts) + "\n"
 
 
