@@ -5,6 +5,8 @@ r"""Composition and masking of linear operators.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,16 @@ class Composition(LinearOperator):
         for operator in reversed(self.operators):
             y = operator.adjoint(y)
         return y
+
+    def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
+        """The dense matrix, shape `(M, D)`, written in place: for the large ones, no second copy is held."""
+        D = math.prod(self.in_shape)
+        A = torch.empty(math.prod(self.out_shape), D, dtype=dtype)
+        for start in range(0, D, chunk):
+            units = torch.zeros(min(chunk, D - start), D, dtype=dtype)
+            units[range(len(units)), range(start, start + len(units))] = 1
+            A[:, start : start + chunk] = self(units.reshape(-1, *self.in_shape)).flatten(1).T
+        return A
 
     def to(self, device=None, dtype=None) -> Composition:
         for operator in self.operators:

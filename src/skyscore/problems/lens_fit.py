@@ -20,7 +20,6 @@ Inverse Problems 19, R1 (variable projection).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
@@ -54,7 +53,16 @@ def mass_parameters(theta: Tensor) -> dict[str, float]:
 
 @dataclass
 class FitResult:
-    """One fit: parameters `theta`, minimum F, chi2 per pixel, source (n, n), amplitudes (K,), and the model images."""
+    """One fit.
+
+    Attributes:
+        theta, theta_error: nonlinear parameters and their formal errors (0 for fixed ones), shape `(P,)`.
+        objective, chi2: F, and the weighted squares per pixel, at the minimum.
+        strength: lambda. center: middle of the source grid (arcsec).
+        source: `(n, n)`. amplitudes: of the light, `(K,)`.
+        light, arcs: model images `(H, W)` of lens and source.
+        history: F after each iteration.
+    """
 
     theta: Tensor
     objective: float
@@ -65,6 +73,7 @@ class FitResult:
     amplitudes: Tensor
     light: Tensor
     arcs: Tensor
+    theta_error: Tensor
     history: list[float] = field(default_factory=list)
 
 
@@ -177,7 +186,7 @@ class LensFit:
                 strength = self.evidence_strength(at, strength)
                 at = self.solve(theta, strength, at["center"])
             history.append(at["F"])
-            step, gain = self._newton(theta, at)
+            step, _ = self._newton(theta, at)
             for _ in range(6):
                 delta = step(damping)
                 trial_theta = theta.clone()
@@ -193,14 +202,16 @@ class LensFit:
             if i >= adapt and improvement < tolerance * len(self.y):
                 break
         history.append(at["F"])
+        error = torch.zeros_like(theta)
+        error[self.free] = torch.linalg.inv(self._newton(theta, at)[1]).diag().sqrt()
         light = torch.einsum("k,khw->hw", at["a"], self.light(theta))
         arcs = torch.zeros_like(self.image)
         arcs[self.keep] = (at["B"][:, : self.n**2] @ at["s"]) / self.w
         return FitResult(theta, at["F"], at["chi2"] / len(self.y), strength, at["center"],
-                         at["s"].reshape(self.n, self.n), at["a"], light, arcs, history)
+                         at["s"].reshape(self.n, self.n), at["a"], light, arcs, error, history)
 
     def _newton(self, theta: Tensor, at: dict):
-        """The damped Gauss-Newton step as a function of the damping, and the gradient."""
+        """The damped Gauss-Newton step as a function of the damping, and the Gauss-Newton matrix."""
         columns = []
         for p in self.free.nonzero()[:, 0].tolist():
             h, mass = torch.zeros_like(theta), p < len(MASS)
@@ -213,7 +224,7 @@ class LensFit:
         sd = self.theta_sd[self.free]
         N = J.T @ J - absorbed + torch.diag(sd**-2)
         g = J.T @ at["residual"] - (theta - self.theta_0)[self.free] / sd**2
-        return (lambda damping: torch.linalg.solve(N + damping * torch.diag(N.diag()), g)), g
+        return (lambda damping: torch.linalg.solve(N + damping * torch.diag(N.diag()), g)), N
 
 
 def _roughness(n: int) -> Tensor:
@@ -223,7 +234,3 @@ def _roughness(n: int) -> Tensor:
     I = torch.eye(n, dtype=torch.float64)
     return torch.kron(T, I) + torch.kron(I, T) + 1e-6 * torch.eye(n * n, dtype=torch.float64)
 
-
-def effective_radius(theta: Tensor) -> float:
-    """The Einstein radius (arcsec) on the intermediate axis: for every slope, sqrt(area of mean kappa 1 / pi)."""
-    return float(theta[0]) * math.sqrt(1.0)
