@@ -1,13 +1,16 @@
 r"""The flux scale that joins a prior without units to an observation.
 
 The unknown image is :math:`s\,x`, with x in prior units. s maximises the evidence of the data under a Gaussian with
-the prior's first two moments, :math:`x \sim N(m, P)`. With :math:`G = A^\top \Sigma^{-1} A`,
-:math:`b = A^\top \Sigma^{-1} y` and :math:`M = P^{1/2} G P^{1/2}`,
+the prior's leading moments and a free amount of texture,
 
-.. math:: -2 \log p(y \mid s) = \log\det(1 + s^2 M) - 2 s\, m^\top b + s^2 m^\top G m
-    - c^\top (1 + s^2 M)^{-1} c + \mathrm{const}, \qquad c = s P^{1/2} (b - s G m)
+.. math:: s\,x \sim N(s\,m,\ s^2 U^\top \mathrm{diag}(v)\, U + \tau^2 1)
 
-P is low rank plus isotropic: :math:`P = U^\top \mathrm{diag}(v) U + r (1 - U^\top U)`, with orthonormal rows U.
+(U: leading principal components, v their variances). The texture :math:`\tau` is free because the smallest scales are
+where two moments describe galaxies worst, and where most of the D directions are: with :math:`\tau` tied to s they
+alone, and not the galaxy's brightness, would set the scale.
+
+In the singular vectors of the whitened operator, :math:`\Sigma^{-1/2} A = U' \mathrm{diag}(\lambda) V^\top`, the white part is diagonal,
+and what is left is an evidence of K coefficients.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from torch import Tensor
 
-__all__ = ["Moments", "fit_flux_scale", "log_evidence", "moments_of"]
+from ..likelihoods.gaussian import Spectrum
+
+__all__ = ["FluxScale", "Moments", "fit_flux_scale", "log_evidence", "moments_of"]
 
 
 class Moments(NamedTuple):
@@ -30,7 +35,7 @@ class Moments(NamedTuple):
         mean: m, shape `(D,)`.
         components: U, orthonormal rows, shape `(K, D)`.
         variances: v, of the coefficients along U, shape `(K,)`.
-        residual: r, variance along every other direction.
+        residual: mean variance along every other direction (where the search for the texture starts).
     """
 
     mean: np.ndarray
@@ -38,11 +43,13 @@ class Moments(NamedTuple):
     variances: np.ndarray
     residual: float
 
-    def root(self, x: Tensor) -> Tensor:
-        """P^1/2 x along the last axis."""
-        U, v = torch.as_tensor(self.components).double(), torch.as_tensor(self.variances).double()
-        r = math.sqrt(self.residual)
-        return r * x + (x @ U.T * (v.sqrt() - r)) @ U
+
+class FluxScale(NamedTuple):
+    """Scale s, its standard error, and the texture tau, all in physical units per prior unit or physical units."""
+
+    scale: float
+    error: float
+    texture: float
 
 
 def moments_of(images: np.ndarray, rank: int = 256) -> Moments:
@@ -56,33 +63,57 @@ def moments_of(images: np.ndarray, rank: int = 256) -> Moments:
     return Moments(mean.numpy(), Vh[:rank].numpy(), v[:rank].numpy(), rest)
 
 
-def log_evidence(scale: float, G: Tensor, b: Tensor, moments: Moments, M: Tensor | None = None) -> float:
-    """log p(y | s) up to a constant that does not depend on s."""
-    m = torch.as_tensor(moments.mean).double()
-    M = moments.root(moments.root(G).T) if M is None else M
-    L = torch.linalg.cholesky(torch.eye(len(M), dtype=torch.float64) + scale**2 * M)
-    c = scale * moments.root(b - scale * (G @ m))
+def log_evidence(scale: float, texture: float, spectrum: Spectrum, projected: Tensor, variances: Tensor) -> float:
+    """log p(y | s, tau) up to a constant.
+
+    Arguments:
+        spectrum: of the likelihood of the image in physical units.
+        projected: V' (m, U'), shape `(modes, 1 + K)`.
+        variances: v, shape `(K,)`.
+    """
+    s2, b = spectrum.s**2, spectrum.s * spectrum.d
+    white = 1 + texture**2 * s2
+    g = projected.T @ (projected * (s2 / white)[:, None])  # of (m, U) under the noise and the texture
+    h = projected.T @ (b / white)
+    root = scale * variances.sqrt()
+    M = torch.eye(len(root), dtype=torch.float64) + root[:, None] * g[1:, 1:] * root
+    c = root * (h[1:] - scale * g[1:, 0])
+    L = torch.linalg.cholesky(M)
     w = torch.linalg.solve_triangular(L, c[:, None], upper=False)[:, 0]
-    quadratic = scale**2 * float(m @ G @ m) - 2 * scale * float(m @ b) - float(w @ w)
-    return -0.5 * (2 * float(L.diag().log().sum()) + quadratic)
+    quadratic = scale**2 * g[0, 0] - 2 * scale * h[0] - w @ w - texture**2 * (b**2 / white).sum()
+    return -0.5 * float(white.log().sum() + 2 * L.diag().log().sum() + quadratic)
 
 
-def fit_flux_scale(G: Tensor, b: Tensor, moments: Moments) -> tuple[float, float]:
-    """The scale s that maximises the evidence, and its standard error from the curvature in log s.
+def fit_flux_scale(spectrum: Spectrum, moments: Moments) -> FluxScale:
+    """The scale and texture that maximise the evidence; the error of s from the curvature, tau following.
+
+    Arguments:
+        spectrum: decomposition of the likelihood of the image in physical units.
 
     Raises:
-        ValueError: if the data prefer a scale at the border of the range searched, a factor 30 around least squares.
+        ValueError: if the mean image of the prior does not appear in the data with positive brightness.
     """
-    m = torch.as_tensor(moments.mean).double()
-    guess = math.log(max(float(m @ b), 1e-30) / float(m @ G @ m))
-    M, low, high = moments.root(moments.root(G).T), guess - math.log(30), guess + math.log(30)
+    m = torch.as_tensor(np.asarray(moments.mean)).double().flatten()
+    U = torch.as_tensor(np.asarray(moments.components)).double().flatten(1)
+    v = torch.as_tensor(np.asarray(moments.variances)).double()
+    projected = spectrum.V.double().T @ torch.cat((m[None], U)).T
+    mean = spectrum.s * projected[:, 0]
+    guess = float(mean @ spectrum.d) / float(mean @ mean)
+    if guess <= 0:
+        raise ValueError("the data anticorrelate with the prior's mean image: no flux scale can be fitted")
 
-    def cost(t: float) -> float:
-        return -log_evidence(math.exp(t), G, b, moments, M)
+    def cost(p: np.ndarray) -> float:
+        return -log_evidence(math.exp(p[0]), math.exp(p[1]), spectrum, projected, v)
 
-    best = minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
-    if not low + 0.01 < best.x < high - 0.01:
-        raise ValueError("the data do not determine a flux scale: the evidence rises to the border of the search")
+    start = np.array([math.log(guess), math.log(guess) + 0.5 * math.log(moments.residual)])
+    simplex = start + np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]])
+    best = minimize(cost, start, method="Nelder-Mead", options=dict(initial_simplex=simplex, xatol=1e-3, fatol=1e-2))
     h = 0.05
-    curvature = (cost(best.x + h) - 2 * best.fun + cost(best.x - h)) / h**2
-    return math.exp(best.x), math.exp(best.x) / math.sqrt(max(curvature, 1e-12))
+    curvature = np.empty((2, 2))
+    for i in range(2):
+        for j in range(2):
+            a, b = h * np.eye(2)[i], h * np.eye(2)[j]
+            p = best.x
+            curvature[i, j] = (cost(p + a + b) - cost(p + a - b) - cost(p - a + b) + cost(p - a - b)) / (4 * h**2)
+    scale = math.exp(best.x[0])
+    return FluxScale(scale, scale * math.sqrt(max(float(np.linalg.inv(curvature)[0, 0]), 0.0)), math.exp(best.x[1]))

@@ -314,18 +314,16 @@ class LensProblem(Problem):
         model = fit_lens(image, sky, psf, scale, slope=s["slope"], starts=s["starts"], log=log)
         observation = cls._assemble(s, image, noise_map, psf, masked, sky, model, moments)
         problem = cls(observation)
-        G, b = problem.normal_equations()
-        flux_scale, error = fit_flux_scale(G, b, moments)
-        log(f"flux scale {flux_scale:.5f} +- {error:.5f} {s['unit']} per prior unit")
-        compressed = compress(G, b, problem.shape)
-        spectrum = compressed.spectrum()
+        spectrum = compress(*problem.normal_equations(), problem.shape).spectrum()
+        flux = fit_flux_scale(spectrum, moments)
+        log(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} {s['unit']} per prior unit, texture {flux.texture:.4f}")
         observation.arrays |= {
             "singular_vectors": spectrum.V.float().numpy(),
             "singular_values": spectrum.s.numpy(),
             "coefficients": spectrum.d.numpy(),
         }
-        observation.attrs |= {"flux_scale": flux_scale, "flux_scale_error": error, "flux_offset": 0.0}
-        observation.attrs["numbers"] |= {"flux_scale": flux_scale, "flux_scale_error": error}
+        observation.attrs |= {"flux_scale": flux.scale, "flux_scale_error": flux.error, "flux_offset": 0.0}
+        observation.attrs["numbers"] |= {"flux_scale": flux.scale, "flux_scale_error": flux.error}
         return observation
 
     @classmethod
