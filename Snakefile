@@ -1,4 +1,4 @@
-"""skyscore: from raw data to posterior samples, calibration, figures and numbers. Targets: all, download, figures, real_lens, real."""
+"""skyscore: from raw data to posterior samples, figures and numbers."""
 
 from snakemake.utils import min_version
 
@@ -13,9 +13,8 @@ pathvars:
     benchmarks="<results>/benchmarks",
 
 
-# a GPU is shared by the jobs of one machine, not by those of a cluster
 resource_scopes:
-    gpu="local",
+    gpu="local",  # shared by the jobs of one machine, not by those of a cluster
 
 
 report: "workflow/report/workflow.rst"

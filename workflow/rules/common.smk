@@ -168,7 +168,9 @@ def rows_of(problem):
     data = config["problems"][problem]["data"]
     rows = {row["file"]: (path, row) for path, row in FILES.items() if row["dataset"] == data}
     if data and not rows:
-        sys.exit(f"skyscore: error: config/datasets.tsv: no row for the dataset {data!r} of problem {problem!r}; add its files")
+        sys.exit(
+            f"skyscore: error: config/datasets.tsv: no row for the dataset {data!r} of problem {problem!r}; add its files"
+        )
     return rows
 
 
@@ -185,7 +187,11 @@ def roles_of(wildcards):
 
 def problems_of(target, kind=None):
     """Names of the simulated or the real problems of the configuration."""
-    wanted = {name for name, problem in config["problems"].items() if (problem["data"] is not None) == (target == "real")}
+    wanted = {
+        name
+        for name, problem in config["problems"].items()
+        if (problem["data"] is not None) == (target == "real")
+    }
     return sorted(name for name in wanted if kind in (None, config["problems"][name]["kind"]))
 
 
@@ -199,7 +205,11 @@ def exact_of(target):
 
 def each(pattern, target, kind=None):
     """The pattern filled with every problem and each of its samplers."""
-    pairs = [(name, sampler) for name in problems_of(target, kind) for sampler in config["problems"][name]["samplers"]]
+    pairs = [
+        (name, sampler)
+        for name in problems_of(target, kind)
+        for sampler in config["problems"][name]["samplers"]
+    ]
     return [pattern.replace("{problem}", name).replace("{sampler}", sampler) for name, sampler in pairs]
 
 

@@ -5,9 +5,9 @@ rule download_file:
         "<logs>/download_file/{path}.log",
     benchmark:
         "<benchmarks>/download_file/{path}.tsv"
+    localrule: True
     conda:
         "../../envs/download.yaml"
-    localrule: True
     threads: 1
     resources:
         mem_mb=500,

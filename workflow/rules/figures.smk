@@ -108,9 +108,9 @@ rule collect_numbers:
         "<logs>/collect_numbers.log",
     benchmark:
         "<benchmarks>/collect_numbers.tsv"
+    localrule: True
     conda:
         "../../envs/figures.yaml"
-    localrule: True
     threads: 1
     resources:
         mem_mb=500,
