@@ -1,0 +1,61 @@
+"""Weights of a learned prior: those that come with the repository, or trained on a training set.
+
+Reads weights/<prior>.safetensors (checked: they must have been made with the settings of this configuration) or the
+training set; writes <prior>.safetensors. A killed training goes on from checkpoints/, keyed by settings and seed.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from skyscore import io
+from skyscore.diffusion.network import Denoiser
+from skyscore.diffusion.training import train
+from skyscore.priors import NeuralPrior
+from skyscore.provenance import fingerprint, provenance
+
+
+def differences(made, asked, path=""):
+    """Settings that differ, as "training.steps: 100, not 200"."""
+    for key in sorted(made.keys() | asked.keys()):
+        old, new = made.get(key), asked.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from differences(old, new, f"{path}{key}.")
+        elif old != new:
+            yield f"{path}{key}: {old}, not {new}"
+
+
+def take(weights, settings):
+    """The shipped weights as they are; InputError if they answer to other settings."""
+    _, metadata = io.read_weights(weights)
+    made = json.loads(metadata.get("settings", "{}"))
+    wrong = next(differences(made, settings), None)
+    if wrong:
+        raise io.InputError(f"{weights}: made with other settings ({wrong}); train with --config train=true, or undo that")
+    NeuralPrior.load(weights)
+    return Path(weights).read_bytes()
+
+
+def learn(images, settings, seed, checkpoint, checkpoint_every, device):
+    """A denoiser trained on images (N, C, H, W), and the record of its training."""
+    torch.manual_seed(seed)
+    model = Denoiser(settings["pixels"], round(float(images.std()), 4), settings["network"])
+    schedule = {**settings["training"], "checkpoint_every": checkpoint_every}
+    return train(torch.from_numpy(images), model, schedule, seed, checkpoint, device)
+
+
+def main(start, prior, *, name, settings, seed, checkpoint_every, device="auto", code=None):
+    if str(start).endswith(".safetensors"):
+        io.write_bytes(prior, take(start, settings))
+        return
+    checkpoint = Path("checkpoints") / f"{name}-{fingerprint([settings, seed])}.safetensors"
+    images = io.read_dataset(start, "train")
+    model, record = learn(images, settings, seed, checkpoint, checkpoint_every, io.pick_device(device))
+    metadata = {"settings": settings, "record": record, "provenance": provenance(settings, seed, code=code)}
+    NeuralPrior(model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

@@ -343,7 +343,7 @@ def write_samples(
     source: Mapping | None = None,
     **attrs: Any,
 ) -> None:
-    """Write samples (n, C, H, W): `samples` in prior units and, where a problem gives the scale, `physical` beside it."""
+    """Write samples (n, C, H, W): `samples` in prior units and, where a problem gives a scale, `physical` beside it."""
     arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
     if problem is not None:
         arrays["physical"] = as_array(problem.to_physical(samples.x))

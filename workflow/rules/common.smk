@@ -82,11 +82,14 @@ wildcard_constraints:
 
 
 def seed_of(rule):
-    """Seed of a job: a hash of the run's seed, the rule and the wildcards, so that no two jobs share random numbers."""
+    """Seed of a job: a hash of the run's seed, the rule and the wildcards, so that no two jobs share random numbers.
+
+    The same as skyscore.seeds.job_seed, which needs torch.
+    """
 
     def seed(wildcards):
-        text = json.dumps([config["seed"], rule, sorted(wildcards.items())])
-        return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+        text = "/".join([str(config["seed"]), rule, *wildcards])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     return seed
 
