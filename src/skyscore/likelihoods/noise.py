@@ -17,6 +17,8 @@ Reference: Casertano et al. (2000), AJ 120, 2747, arXiv:astro-ph/0010245, append
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -71,22 +73,27 @@ class CorrelatedNoise:
     def __init__(self, std: Tensor, rho: Tensor, keep: Tensor):
         S = rho.shape[0] // 2
         if rho.shape != (2 * S + 1, 2 * S + 1) or std.shape != keep.shape:
-            raise ValueError(f"CorrelatedNoise: std {tuple(std.shape)}, rho {tuple(rho.shape)}, mask {tuple(keep.shape)}")
+            shapes = f"std {tuple(std.shape)}, rho {tuple(rho.shape)}, mask {tuple(keep.shape)}"
+            raise ValueError(f"CorrelatedNoise: {shapes} do not fit")
         if not torch.allclose(rho, rho.flip(0, 1)) or abs(float(rho[S, S]) - 1) > 1e-12:
             raise ValueError("CorrelatedNoise: rho must be 1 at lag 0 and symmetric under point reflection")
         self.rho, self.keep, self.support = rho.double(), keep.bool(), S
         self.std = std.double()[self.keep]  # (M,)
         if not bool((self.std > 0).all()):
-            raise ValueError("CorrelatedNoise: the standard deviation must be positive on every unmasked pixel")
+            raise ValueError(
+                "CorrelatedNoise: the standard deviation must be positive on every unmasked pixel"
+            )
         self._blocks: list[slice] | None = None
 
     def _factor(self) -> None:
         """Block bidiagonal Cholesky factor: diagonal blocks L_kk and sub-diagonal blocks L_k,k-1."""
         rows, columns = self.keep.nonzero(as_tuple=True)
         width = max(1, int(self.keep.sum(1).max()))
-        thick = max(self.support, -(-256 // width), 1)  # rows per block: the support, or enough for fast algebra
+        thick = max(
+            self.support, -(-256 // width), 1
+        )  # rows per block: the support, or enough for fast algebra
         edges = [int((rows < r).sum()) for r in range(int(rows.min()), int(rows.max()) + 1 + thick, thick)]
-        blocks = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        blocks = [slice(a, b) for a, b in pairwise(edges) if b > a]
         self._diagonal, self._below = [], []
         for k, here in enumerate(blocks):
             C = self._entries(rows, columns, here, here)

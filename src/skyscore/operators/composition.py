@@ -6,6 +6,7 @@ r"""Composition and masking of linear operators.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Composition(LinearOperator):
     """
 
     def __init__(self, *operators: LinearOperator):
-        for first, then in zip(operators, operators[1:], strict=False):
+        for first, then in pairwise(operators):
             if tuple(first.out_shape) != tuple(then.in_shape):
                 names = f"{type(first).__name__} -> {type(then).__name__}"
                 raise ValueError(f"Composition: {names}: {first.out_shape} does not fit {then.in_shape}")

@@ -3,7 +3,8 @@ r"""Strong gravitational lensing of a pixelated source.
 A ray through the image position :math:`\theta` (arcsec) meets the source plane at
 
 .. math:: \beta(\theta) = \theta - \alpha(\theta), \qquad
-    \alpha = \alpha_\mathrm{EPL}(\theta; \theta_E, q, \phi, x_0, y_0, t) + (\gamma_1 x + \gamma_2 y,\ \gamma_2 x - \gamma_1 y)
+    \alpha = \alpha_\mathrm{EPL}(\theta; \theta_E, q, \phi, x_0, y_0, t)
+    + (\gamma_1 x + \gamma_2 y,\ \gamma_2 x - \gamma_1 y)
 
 and surface brightness is conserved. The image is the average over each pixel (Gauss-Legendre sub-rays) of the
 bilinearly interpolated source, a sparse matrix; then the point-spread function, then the mask.
@@ -32,7 +33,15 @@ from .base import LinearOperator
 from .composition import Composition, Mask
 from .convolution import Convolution
 
-__all__ = ["LENS_PARAMETERS", "RayTracing", "critical_area_radius", "deflection", "lens_operator", "pixel_grid", "source_footprint"]
+__all__ = [
+    "LENS_PARAMETERS",
+    "RayTracing",
+    "annulus",
+    "critical_area_radius",
+    "deflection",
+    "lens_operator",
+    "pixel_grid",
+]
 
 LENS_PARAMETERS = ("theta_E", "q", "phi", "x0", "y0", "t", "gamma_1", "gamma_2")
 
@@ -87,9 +96,17 @@ class RayTracing(LinearOperator):
     Shapes: `(B, 1, h, w)` to `(B, 1, H, W)`. The source is zero from one source pixel outside its frame.
     """
 
-    def __init__(self, lens: dict, shape: tuple[int, int], scale: float, source_shape: tuple[int, int],
-                 source_scale: float, source_center: tuple[float, float] = (0.0, 0.0), subpixels: int = 4,
-                 dtype: torch.dtype = torch.float64):
+    def __init__(
+        self,
+        lens: dict,
+        shape: tuple[int, int],
+        scale: float,
+        source_shape: tuple[int, int],
+        source_scale: float,
+        source_center: tuple[float, float] = (0.0, 0.0),
+        subpixels: int = 4,
+        dtype: torch.dtype = torch.float64,
+    ):
         self.in_shape, self.out_shape = (1, *source_shape), (1, *shape)
         x, y = pixel_grid(shape, scale)
         nodes, weights = np.polynomial.legendre.leggauss(subpixels)
@@ -138,7 +155,9 @@ def _transpose(A: Tensor) -> Tensor:
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
     """Compressed sparse rows; entries of the same place are summed."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls the format beta; the tests hold its products
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # torch calls the format beta; the tests hold its products
         coo = torch.sparse_coo_tensor(torch.stack((row, column)), value, shape, check_invariants=False)
         return coo.coalesce().to_sparse_csr()
 
@@ -157,9 +176,18 @@ class _SparseProduct(torch.autograd.Function):
         return _SparseProduct.apply(g, At, A), None, None
 
 
-def lens_operator(lens: dict, shape: tuple[int, int], scale: float, source_shape: tuple[int, int],
-                  source_scale: float, source_center: tuple[float, float] = (0.0, 0.0), psf: Tensor | None = None,
-                  keep: Tensor | None = None, subpixels: int = 4, dtype: torch.dtype = torch.float64) -> LinearOperator:
+def lens_operator(
+    lens: dict,
+    shape: tuple[int, int],
+    scale: float,
+    source_shape: tuple[int, int],
+    source_scale: float,
+    source_center: tuple[float, float] = (0.0, 0.0),
+    psf: Tensor | None = None,
+    keep: Tensor | None = None,
+    subpixels: int = 4,
+    dtype: torch.dtype = torch.float64,
+) -> LinearOperator:
     """Ray tracing, point-spread function and mask: `(B, 1, h, w)` to `(B, 1, H, W)`, or `(B, M)` with a mask.
 
     Arguments are those of :class:`RayTracing`; `psf` of shape `(p, p)` on image pixels, `keep` `(H, W)` boolean.
@@ -177,10 +205,11 @@ def lens_operator(lens: dict, shape: tuple[int, int], scale: float, source_shape
     return steps[0] if len(steps) == 1 else Composition(*steps)
 
 
-def source_footprint(lens: dict, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Source-plane positions (arcsec) of the image positions x, y (arcsec)."""
-    ax, ay = deflection(x, y, lens)
-    return x - ax, y - ay
+def annulus(shape: tuple[int, int], scale: float, radii, center=(0.0, 0.0)) -> np.ndarray:
+    """Pixels `(H, W)` whose distance from `center` (arcsec) lies between two radii (arcsec)."""
+    x, y = pixel_grid(tuple(shape), scale)
+    r = torch.hypot(x - center[0], y - center[1])
+    return ((r >= radii[0]) & (r <= radii[1])).numpy()
 
 
 def critical_area_radius(lens: dict, extent: float = 4.0, pixels: int = 801) -> float:

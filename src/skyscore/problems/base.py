@@ -24,7 +24,8 @@ class Observation:
     Attributes:
         problem: kind of the problem, a key of `PROBLEMS`.
         arrays: by name; images are (H, W) with row = +y, column = +x.
-        attrs: JSON-able: settings, units, pixel scales, `flux_scale`, `flux_offset`, `numbers` (flat, for numbers.json).
+        attrs: JSON-able: settings, units, pixel scales, `flux_scale`, `flux_offset`, and `numbers`, flat, for
+            numbers.json.
     """
 
     problem: str
@@ -82,7 +83,9 @@ class Problem:
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Surface brightness in observed units of images x in prior units: flux_scale x + flux_offset."""
-        return x * self.observation.attrs.get("flux_scale", 1.0) + self.observation.attrs.get("flux_offset", 0.0)
+        return x * self.observation.attrs.get("flux_scale", 1.0) + self.observation.attrs.get(
+            "flux_offset", 0.0
+        )
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
         """Fit of samples x (n, C, H, W) to all data: `chi2_dof` (n,) and further numbers."""

@@ -9,8 +9,7 @@ the prior's leading moments and a free amount of texture,
 where two moments describe galaxies worst, and where most of the D directions are: with :math:`\tau` tied to s they
 alone, and not the galaxy's brightness, would set the scale.
 
-In the singular vectors of the whitened operator, :math:`\Sigma^{-1/2} A = U' \mathrm{diag}(\lambda) V^\top`, the white part is diagonal,
-and what is left is an evidence of K coefficients.
+In the singular vectors V of the whitened operator the white part is diagonal; what is left is K coefficients.
 """
 
 from __future__ import annotations
@@ -63,7 +62,9 @@ def moments_of(images: np.ndarray, rank: int = 256) -> Moments:
     return Moments(mean.numpy(), Vh[:rank].numpy(), v[:rank].numpy(), rest)
 
 
-def log_evidence(scale: float, texture: float, spectrum: Spectrum, projected: Tensor, variances: Tensor) -> float:
+def log_evidence(
+    scale: float, texture: float, spectrum: Spectrum, projected: Tensor, variances: Tensor
+) -> float:
     """log p(y | s, tau) up to a constant.
 
     Arguments:
@@ -107,13 +108,19 @@ def fit_flux_scale(spectrum: Spectrum, moments: Moments) -> FluxScale:
 
     start = np.array([math.log(guess), math.log(guess) + 0.5 * math.log(moments.residual)])
     simplex = start + np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]])
-    best = minimize(cost, start, method="Nelder-Mead", options=dict(initial_simplex=simplex, xatol=1e-3, fatol=1e-2))
+    best = minimize(
+        cost, start, method="Nelder-Mead", options=dict(initial_simplex=simplex, xatol=1e-3, fatol=1e-2)
+    )
     h = 0.05
     curvature = np.empty((2, 2))
     for i in range(2):
         for j in range(2):
             a, b = h * np.eye(2)[i], h * np.eye(2)[j]
             p = best.x
-            curvature[i, j] = (cost(p + a + b) - cost(p + a - b) - cost(p - a + b) + cost(p - a - b)) / (4 * h**2)
+            curvature[i, j] = (cost(p + a + b) - cost(p + a - b) - cost(p - a + b) + cost(p - a - b)) / (
+                4 * h**2
+            )
     scale = math.exp(best.x[0])
-    return FluxScale(scale, scale * math.sqrt(max(float(np.linalg.inv(curvature)[0, 0]), 0.0)), math.exp(best.x[1]))
+    return FluxScale(
+        scale, scale * math.sqrt(max(float(np.linalg.inv(curvature)[0, 0]), 0.0)), math.exp(best.x[1])
+    )

@@ -9,8 +9,8 @@ with :math:`L_\theta` the ray tracing through a fixed lens, P the point-spread f
 .. math:: A^\top C^{-1} A = W^\top W - W^\top U (\Lambda^{-1} + U^\top U)^{-1} U^\top W, \qquad
     C = \Sigma + \ell \Lambda \ell^\top
 
-so that a sampler sees the source alone, and the uncertainty of the foreground is in its samples. Lens mass and the shape of the
-light are held at their fit (:mod:`skyscore.problems.lens_model`).
+so that a sampler sees the source alone, and the uncertainty of the foreground is in its samples. Lens mass and the
+shape of the light are held at their fit (:mod:`skyscore.problems.lens_model`).
 
 References: Warren & Dye (2003), astro-ph/0302587 (linear source); Adam et al. (2022), arXiv:2211.03812 (score prior).
 """
@@ -22,97 +22,162 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from .. import io
 from ..likelihoods.gaussian import GaussianLikelihood, compress
 from ..likelihoods.noise import CorrelatedNoise, DiagonalNoise
-from ..operators.base import LinearOperator
-from ..operators.lensing import lens_operator, pixel_grid, source_footprint
+from ..operators.base import LinearOperator, MatrixOperator
+from ..operators.lensing import lens_operator
 from .base import Observation, Panel, Problem
 from .flux import Moments, fit_flux_scale
-from .lens_fit import MASS, mass_parameters
-from .lens_light import LightModel
-from .lens_model import LensModel, fit_lens
-from .sky_noise import SkyNoise, measure_sky_noise
+from .lens_real import observe_lens
+from .lens_simulated import simulate_lens
 
 __all__ = ["SETTINGS", "LensProblem"]
 
-ARCSEC = "arcsec"
 SETTINGS = {
     "type": "object",
     "properties": {
         "source_width": {
-            "type": "number", "exclusiveMinimum": 0, "default": 2.0, "unit": ARCSEC,
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 2.0,
+            "unit": "arcsec",
             "description": "Side of the source frame; its pixels are those of the prior.",
         },
         "annulus": {
-            "type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
-            "default": [0.4, 2.7], "unit": ARCSEC,
+            "type": "array",
+            "items": {"type": "number", "minimum": 0},
+            "minItems": 2,
+            "maxItems": 2,
+            "default": [0.4, 2.7],
+            "unit": "arcsec",
             "description": "Inner and outer radius around the lens between which pixels are data.",
         },
         "subpixels": {
-            "type": "integer", "minimum": 1, "default": 4,
+            "type": "integer",
+            "minimum": 1,
+            "default": 4,
             "description": "Rays per side of an image pixel (Gauss-Legendre).",
         },
         "image_pixels": {
-            "type": "integer", "minimum": 8, "default": 64, "unit": "pixel",
+            "type": "integer",
+            "minimum": 8,
+            "default": 64,
+            "unit": "pixel",
             "description": "Simulated: side of the image.",
         },
         "image_scale": {
-            "type": "number", "exclusiveMinimum": 0, "default": 0.09, "unit": "arcsec/pixel",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.09,
+            "unit": "arcsec/pixel",
             "description": "Simulated: pixel of the image.",
         },
         "psf_fwhm": {
-            "type": "number", "exclusiveMinimum": 0, "default": 0.15, "unit": ARCSEC,
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.15,
+            "unit": "arcsec",
             "description": "Simulated: full width at half maximum of the Gaussian point-spread function.",
         },
         "snr": {
-            "type": "number", "exclusiveMinimum": 0, "default": 30.0,
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 30.0,
             "description": "Simulated: brightest pixel of the noiseless arcs / standard deviation of the noise.",
         },
         "correlation": {
-            "type": "number", "minimum": 0, "maximum": 0.45, "default": 0.0,
-            "description": "Simulated: weight of the side neighbours in the kernel that correlates the noise; 0 is white.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 0.45,
+            "default": 0.0,
+            "description": "Simulated: weight of the side neighbours in the kernel that makes the noise correlated.",
         },
         "lens": {
-            "type": "object", "additionalProperties": False, "default": {},
+            "type": "object",
+            "additionalProperties": False,
+            "default": {},
             "description": "Simulated: the lens.",
             "properties": {
-                "theta_E": {"type": "number", "exclusiveMinimum": 0, "default": 1.5, "unit": ARCSEC,
-                            "description": "Einstein radius on the intermediate axis."},
-                "q": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.75,
-                      "description": "Axis ratio of the mass."},
-                "phi": {"type": "number", "default": 1.2, "unit": "radian",
-                        "description": "Position angle of the major axis, from +x to +y."},
-                "x0": {"type": "number", "default": 0.0, "unit": ARCSEC, "description": "Centre."},
-                "y0": {"type": "number", "default": 0.0, "unit": ARCSEC, "description": "Centre."},
-                "t": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 2, "default": 1.0,
-                      "description": "Slope of the surface density; 1 is isothermal."},
+                "theta_E": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "default": 1.5,
+                    "unit": "arcsec",
+                    "description": "Einstein radius on the intermediate axis.",
+                },
+                "q": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": 1,
+                    "default": 0.75,
+                    "description": "Axis ratio of the mass.",
+                },
+                "phi": {
+                    "type": "number",
+                    "default": 1.2,
+                    "unit": "radian",
+                    "description": "Position angle of the major axis, from +x to +y.",
+                },
+                "x0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
+                "y0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
+                "t": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "exclusiveMaximum": 2,
+                    "default": 1.0,
+                    "description": "Slope of the surface density; 1 is isothermal.",
+                },
                 "gamma_1": {"type": "number", "default": 0.03, "description": "External shear."},
                 "gamma_2": {"type": "number", "default": -0.02, "description": "External shear."},
             },
         },
         "source_center": {
-            "type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": [0.1, 0.05],
-            "unit": ARCSEC, "description": "Simulated: x, y of the middle of the source frame.",
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 2,
+            "maxItems": 2,
+            "default": [0.1, 0.05],
+            "unit": "arcsec",
+            "description": "Simulated: x, y of the middle of the source frame.",
         },
         "pixel_scale": {
-            "type": "number", "exclusiveMinimum": 0, "default": 0.03, "unit": "arcsec/pixel",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.03,
+            "unit": "arcsec/pixel",
             "description": "Real data: pixel of the image.",
         },
-        "unit": {"type": "string", "default": "electron / s", "description": "Real data: unit of the image, per pixel."},
+        "unit": {
+            "type": "string",
+            "default": "electron / s",
+            "description": "Real data: unit of the image, per pixel.",
+        },
         "sky_radius": {
-            "type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": ARCSEC,
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 3.0,
+            "unit": "arcsec",
             "description": "Real data: the noise is measured outside this radius.",
         },
+        "fit_radius": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 3.0,
+            "unit": "arcsec",
+            "description": "Real data: the lens is fitted to pixels inside this radius.",
+        },
         "slope": {
-            "type": "string", "enum": ["free", "isothermal"], "default": "free",
+            "type": "string",
+            "enum": ["free", "isothermal"],
+            "default": "free",
             "description": "Real data: whether the slope of the mass is fitted.",
         },
         "starts": {
-            "type": "integer", "minimum": 1, "default": 4,
+            "type": "integer",
+            "minimum": 1,
+            "default": 4,
             "description": "Real data: position angles from which the fit of the mass starts.",
         },
     },
@@ -136,7 +201,8 @@ class LensProblem(Problem):
         self.shipped = arrays["shipped_std"].double() if "shipped_std" in arrays else None
         self.rho = arrays["rho"].double() if "rho" in arrays else None
         self.light = arrays["light_basis"].double() if "light_basis" in arrays else None
-        self.light_mean, self.light_sd = (arrays[n].double() if n in arrays else None for n in ("light_mean", "light_sd"))
+        self.light_mean = arrays["light_mean"].double() if self.light is not None else None
+        self.light_sd = arrays["light_sd"].double() if self.light is not None else None
         self._parts: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ forward model
@@ -147,8 +213,15 @@ class LensProblem(Problem):
         if "operator" not in self._parts:
             a = self.observation.attrs
             self._parts["operator"] = lens_operator(
-                a["lens"], tuple(self.image.shape), a["image_scale"], self.shape[1:], a["source_scale"],
-                tuple(a["source_center"]), self.psf, self.keep, a["subpixels"],
+                a["lens"],
+                tuple(self.image.shape),
+                a["image_scale"],
+                self.shape[1:],
+                a["source_scale"],
+                tuple(a["source_center"]),
+                self.psf,
+                self.keep,
+                a["subpixels"],
             )
         return self._parts["operator"]
 
@@ -158,7 +231,9 @@ class LensProblem(Problem):
         if "noise" not in self._parts:
             diagonal = self.rho is None
             self._parts["noise"] = (
-                DiagonalNoise(self.std[self.keep]) if diagonal else CorrelatedNoise(self.std, self.rho, self.keep)
+                DiagonalNoise(self.std[self.keep])
+                if diagonal
+                else CorrelatedNoise(self.std, self.rho, self.keep)
             )
         return self._parts["noise"]
 
@@ -198,12 +273,15 @@ class LensProblem(Problem):
             s, arrays = self.observation.attrs["flux_scale"], self.observation.arrays
             if "singular_vectors" in arrays:  # decomposed when the observation was made
                 V, values, d = (
-                    torch.as_tensor(arrays[n]).double() for n in ("singular_vectors", "singular_values", "coefficients")
+                    torch.as_tensor(arrays[n]).double()
+                    for n in ("singular_vectors", "singular_values", "coefficients")
                 )
                 self._parts["likelihood"] = from_spectrum(V, s * values, d, self.shape, self.device)
             else:
                 G, b = self.normal_equations()
-                self._parts["likelihood"] = compress((s**2 * G).to(self.device), (s * b).to(self.device), self.shape)
+                self._parts["likelihood"] = compress(
+                    (s**2 * G).to(self.device), (s * b).to(self.device), self.shape
+                )
         return self._parts["likelihood"]
 
     # ------------------------------------------------------------------ checks and figure
@@ -233,7 +311,10 @@ class LensProblem(Problem):
         """
         arcs, light = self.model(x)
         r = self.image[self.keep] - arcs - light
-        found = {"chi2_dof": self.noise.whiten(r).square().mean(1).numpy(), "unmasked_pixels": int(self.keep.sum())}
+        found = {
+            "chi2_dof": self.noise.whiten(r).square().mean(1).numpy(),
+            "unmasked_pixels": int(self.keep.sum()),
+        }
         found["chi2_dof_diagonal"] = (r / self.std[self.keep]).square().mean(1).numpy()
         if self.shipped is not None:
             found["chi2_dof_shipped_noise"] = (r / self.shipped[self.keep]).square().mean(1).numpy()
@@ -256,137 +337,54 @@ class LensProblem(Problem):
             Panel(frame[1], "model: posterior mean", image_scale, unit, "arcs"),
             Panel(frame[2], "residual / sigma", image_scale, "sigma", "residual", "signed"),
             Panel(physical[:, 0].mean(0).numpy(), "source: posterior mean", scale, unit, "source"),
-            Panel(physical[:, 0].std(0).numpy(), "source: standard deviation", scale, unit, "spread", "spread"),
+            Panel(
+                physical[:, 0].std(0).numpy(), "source: standard deviation", scale, unit, "spread", "spread"
+            ),
         ]
         if "truth" in self.observation.arrays:
             truth = self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
             panels.insert(3, Panel(truth, "source: truth", scale, unit, "source"))
-        samples = [Panel(p[0].numpy(), f"sample {k + 1}", scale, unit, "source") for k, p in enumerate(physical[:5])]
+        samples = [
+            Panel(p[0].numpy(), f"sample {k + 1}", scale, unit, "source") for k, p in enumerate(physical[:5])
+        ]
         return panels + samples
 
     # ------------------------------------------------------------------ observations
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
-        """Arcs of one of `images` (n, 1, h, w), drawn by `seed`; the flux unit is the prior's, so the scale is 1."""
-        s, generator = with_defaults(settings), np.random.default_rng(seed)
-        truth = np.asarray(images[generator.integers(len(images))], dtype=np.float64)  # (1, h, w)
-        n, scale = s["image_pixels"], s["image_scale"]
-        psf = gaussian_psf(s["psf_fwhm"] / scale)
-        lens = s["lens"]
-        keep = annulus((n, n), scale, s["annulus"], (lens["x0"], lens["y0"]))
-        source_scale = s["source_width"] / truth.shape[-1]
-        operator = lens_operator(lens, (n, n), scale, truth.shape[-2:], source_scale, tuple(s["source_center"]),
-                                 torch.from_numpy(psf), None, s["subpixels"])
-        clean = operator(torch.from_numpy(truth)[None])[0, 0]
-        std = torch.full((n, n), float(clean.max()) / s["snr"], dtype=torch.float64)
-        rho = kernel_correlation(s["correlation"])
-        everywhere = torch.ones(n, n, dtype=torch.bool)
-        law = CorrelatedNoise(std, torch.from_numpy(rho), everywhere)
-        torch_generator = torch.Generator().manual_seed(int(generator.integers(2**31)))
-        image = clean + law.sample(1, torch_generator).reshape(n, n)
-        arrays = {"image": image.numpy(), "std": std.numpy(), "psf": psf, "keep": keep.astype(np.uint8), "truth": truth,
-                  "noiseless": clean.numpy()}
-        if s["correlation"] > 0:
-            arrays["rho"] = rho
-        attrs = cls._attrs(s, lens, truth.shape[-1], s["source_center"], scale, "prior unit")
-        attrs |= {"flux_scale": 1.0, "flux_offset": 0.0, "numbers": {"unmasked_pixels": int(keep.sum())}}
-        return Observation(cls.kind, arrays, attrs)
+        """See :func:`skyscore.problems.lens_simulated.simulate_lens`."""
+        return Observation(cls.kind, *simulate_lens(with_defaults(settings), images, seed))
 
     @classmethod
-    def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments, log=print) -> Observation:
+    def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
         """The lens in FITS `files` of roles image, noise_map, psf and optionally mask (1 = no data).
 
-        Measures the noise on the sky, fits the lens, builds the likelihood of the source on a frame with the pixels of
-        the prior, and fits the flux scale by the evidence under the prior's `moments`.
+        Measures the noise on the sky, fits the lens (:func:`skyscore.problems.lens_real.observe_lens`), builds the
+        likelihood of the source on a frame with the pixels of the prior, decomposes it (kept, so that samplers need
+        not), and fits the flux scale by the evidence under the prior's `moments`.
 
         Raises:
             InputError: for files that are no images, do not fit together, or hold unusable pixels.
         """
-        s = with_defaults(settings)
-        image, noise_map, psf, masked = read_imaging(files)
-        scale = s["pixel_scale"]
-        try:
-            sky = measure_sky_noise(image, noise_map, scale, s["sky_radius"])
-        except ValueError as error:
-            raise io.InputError(f"{files['image']}: {error}") from error
-        log(f"sky: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, {sky.pixels} pixels")
-        model = fit_lens(image, sky, psf, scale, slope=s["slope"], starts=s["starts"], log=log)
-        observation = cls._assemble(s, image, noise_map, psf, masked, sky, model, moments)
+        pixels = math.isqrt(np.asarray(moments.mean).size)
+        observation = Observation(cls.kind, *observe_lens(with_defaults(settings), files, pixels))
         problem = cls(observation)
         spectrum = compress(*problem.normal_equations(), problem.shape).spectrum()
         flux = fit_flux_scale(spectrum, moments)
-        log(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} {s['unit']} per prior unit, texture {flux.texture:.4f}")
+        print(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} per prior unit, texture {flux.texture:.4f}")
         observation.arrays |= {
             "singular_vectors": spectrum.V.float().numpy(),
             "singular_values": spectrum.s.numpy(),
             "coefficients": spectrum.d.numpy(),
         }
         observation.attrs |= {"flux_scale": flux.scale, "flux_scale_error": flux.error, "flux_offset": 0.0}
-        observation.attrs["numbers"] |= {"flux_scale": flux.scale, "flux_scale_error": flux.error}
+        observation.attrs["numbers"] |= {
+            "flux_scale": flux.scale,
+            "flux_scale_error": flux.error,
+            "flux_texture": flux.texture,
+        }
         return observation
-
-    @classmethod
-    def _assemble(cls, s: dict, image, noise_map, psf, masked, sky: SkyNoise, model: LensModel, moments) -> Observation:
-        """The observation of a fitted lens, on the smallest frame that holds its annulus."""
-        fit, scale = model.fit, s["pixel_scale"]
-        lens = mass_parameters(fit.theta)
-        pixels = math.isqrt(len(np.asarray(moments.mean).ravel()))
-        light = fit.theta[len(MASS) :]
-        keep = annulus(image.shape, scale, s["annulus"], (lens["x0"], lens["y0"])) & ~masked
-        half = int(np.ceil((s["annulus"][1] + 0.1) / scale))
-        cut = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in image.shape)
-        # flux that sets the photon noise: the fitted model, and beyond its frame the smoothed image; frozen from here on
-        flux = gaussian_filter(image, 2.0)
-        n = fit.light.shape[0]
-        inner = tuple(slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m in image.shape)
-        flux[inner] = (fit.light + fit.arcs).numpy()
-        std = sky.deviation(flux)[cut]
-        basis = LightModel(std.shape, scale, torch.from_numpy(psf), model.sigmas).basis(light)
-        arrays = {
-            "image": image[cut], "std": std, "shipped_std": noise_map[cut], "psf": psf, "rho": sky.rho,
-            "keep": keep[cut].astype(np.uint8), "light_basis": basis.numpy(),
-            "light_mean": model.amplitude_mean.numpy(), "light_sd": model.amplitude_sd.numpy(),
-            "fit_source": fit.source.numpy(),
-        }
-        attrs = cls._attrs(s, lens, pixels, fit.center, scale, s["unit"])
-        attrs["light"] = {"sigmas": list(model.sigmas), "parameters": light.tolist()}
-        attrs["fit"] = {
-            "starts": model.starts, "seconds": model.seconds, "objective": fit.objective, "strength": fit.strength,
-            "theta": dict(zip(MASS, fit.theta.tolist(), strict=False)),
-            "theta_error": dict(zip(MASS, fit.theta_error.tolist(), strict=False)),
-        }
-        attrs["noise"] = {
-            "sky_std": sky.std, "sum_rho": sky.spread, "exposure_s": sky.exposure, "sky_pixels": sky.pixels,
-            "variance_per_flux": 1 / (sky.exposure * sky.spread), "variance_per_flux_measured_on_sky": sky.slope,
-        }
-        attrs["assumptions"] = ASSUMPTIONS
-        attrs["numbers"] = {
-            "einstein_radius_arcsec": lens["theta_E"], "einstein_radius_error_arcsec": float(fit.theta_error[0]),
-            "axis_ratio": lens["q"], "slope": lens["t"], "shear": math.hypot(lens["gamma_1"], lens["gamma_2"]),
-            "fit_chi2_per_pixel": fit.chi2 * sky.spread, "fit_seconds": model.seconds,
-            "sky_sigma": sky.std, "noise_sum_rho": sky.spread, "unmasked_pixels": int(keep.sum()),
-            "arc_light_inside_frame": arc_light_inside(fit, lens, attrs, keep[inner]),
-        }
-        return Observation(cls.kind, arrays, attrs)
-
-    @staticmethod
-    def _attrs(s: dict, lens: dict, pixels: int, center, image_scale: float, unit: str) -> dict[str, Any]:
-        return {
-            "settings": s, "lens": {k: float(v) for k, v in lens.items()}, "source_pixels": int(pixels),
-            "source_scale": s["source_width"] / pixels, "source_center": [float(c) for c in center],
-            "image_scale": image_scale, "subpixels": s["subpixels"], "unit": unit,
-            "units": {"image": unit, "std": unit, "shipped_std": unit, "noiseless": unit, "truth": "prior units"},
-        }
-
-
-ASSUMPTIONS = [
-    "lens mass: one elliptical power law and external shear, held at the fit while the source is sampled",
-    "lens light: shape held at the fit, amplitudes integrated out under their prior",
-    "flux scale held at its maximum of evidence; offset 0",
-    "noise law measured outside the sky radius before any fit; photon noise from the smooth model, then frozen",
-    "the point-spread function as shipped; orientation on the sky unknown",
-]
 
 
 def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
@@ -402,66 +400,8 @@ def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     return complete(settings, SETTINGS["properties"])
 
 
-def read_imaging(files: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image, noise map, PSF of unit sum, and mask (True = no data) of FITS files by role; all checked.
-
-    The mask of a reduction marks where *its* authors analysed, not where pixels are bad: it is used for the check of
-    unmasked pixels only. What is data here, the annulus decides; pixels that are not finite never are.
-    """
-    missing = {"image", "noise_map", "psf"} - set(files)
-    if missing:
-        raise io.InputError(f"lens: no file for {', '.join(sorted(missing))}; add its row to config/datasets.tsv")
-    image = io.read_fits(files["image"])
-    noise_map = io.read_fits(files["noise_map"], image.shape)
-    psf = io.read_fits(files["psf"])
-    masked = io.read_fits(files["mask"], image.shape) != 0 if "mask" in files else None
-    names = {"image": files["image"], "noise": files["noise_map"], "psf": files["psf"], "mask": files.get("mask", "mask")}
-    io.check_imaging(image, noise_map, psf, masked, names)
-    if any(n % 2 == 0 for n in image.shape):
-        raise io.InputError(f"{files['image']}: shape {image.shape} has no middle pixel; cut it to odd sides around the lens")
-    return image, noise_map, psf / psf.sum(), ~(np.isfinite(image) & np.isfinite(noise_map))
-
-
-def annulus(shape: tuple[int, int], scale: float, radii, center=(0.0, 0.0)) -> np.ndarray:
-    """Pixels `(H, W)` whose distance from `center` (arcsec) lies between two radii."""
-    x, y = pixel_grid(tuple(shape), scale)
-    r = torch.hypot(x - center[0], y - center[1])
-    return ((r >= radii[0]) & (r <= radii[1])).numpy()
-
-
-def arc_light_inside(fit, lens: dict, attrs: dict, keep: np.ndarray) -> float:
-    """Share of the fitted source's light that lies on the final source frame."""
-    n = fit.source.shape[0]
-    step = attrs["fit_source_width"] / n if "fit_source_width" in attrs else 2.4 / n
-    x, y = pixel_grid((n, n), step)
-    half = attrs["source_scale"] * attrs["source_pixels"] / 2
-    inside = (x.abs() < half) & (y.abs() < half)
-    return float(fit.source[inside].sum() / fit.source.sum())
-
-
-def gaussian_psf(fwhm: float) -> np.ndarray:
-    """Gaussian of unit sum, `fwhm` in pixels, odd sides reaching to four standard deviations."""
-    sigma = fwhm / math.sqrt(8 * math.log(2))
-    half = max(1, math.ceil(4 * sigma))
-    x = np.arange(-half, half + 1)
-    profile = np.exp(-0.5 * (x / sigma) ** 2)
-    psf = np.outer(profile, profile)
-    return psf / psf.sum()
-
-
-def kernel_correlation(side: float) -> np.ndarray:
-    """Correlation (5, 5) of white noise smoothed by a 3 x 3 kernel with weight `side` on the four side neighbours."""
-    kernel = np.zeros((3, 3))
-    kernel[1], kernel[:, 1], kernel[1, 1] = [side, 1, side], [side, 1, side], 1
-    rho = np.fft.ifft2(np.abs(np.fft.fft2(kernel, (5, 5))) ** 2).real
-    rho = np.roll(rho, (2, 2), (0, 1))
-    return (rho + rho[::-1, ::-1]) / (2 * rho[2, 2])
-
-
 def from_spectrum(V: Tensor, s: Tensor, d: Tensor, shape: tuple[int, ...], device: str) -> GaussianLikelihood:
     """The compressed likelihood of singular vectors V `(D, K)`, values s and data coefficients d `(K,)`."""
-    from ..operators.base import MatrixOperator
-
     V, s, d = (t.to(device) for t in (V, s, d))
     likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), shape), d, 1.0)
     likelihood._spectrum = (torch.eye(len(s), dtype=torch.float64, device=V.device), s, V)

@@ -92,9 +92,21 @@ class LensFit:
         theta_0, theta_sd: prior of all nonlinear parameters; a standard deviation of 0 holds a parameter fixed.
     """
 
-    def __init__(self, image: Tensor, weight: Tensor, psf: Tensor, scale: float, light: LightModel,
-                 amplitudes: tuple[Tensor, Tensor], source_pixels: int, source_width: float, arcs: Tensor,
-                 theta_0: Tensor, theta_sd: Tensor, subpixels: int = 2):
+    def __init__(
+        self,
+        image: Tensor,
+        weight: Tensor,
+        psf: Tensor,
+        scale: float,
+        light: LightModel,
+        amplitudes: tuple[Tensor, Tensor],
+        source_pixels: int,
+        source_width: float,
+        arcs: Tensor,
+        theta_0: Tensor,
+        theta_sd: Tensor,
+        subpixels: int = 2,
+    ):
         self.image, self.psf, self.scale, self.light_model = image, psf, scale, light
         self.keep = weight > 0
         self.w, self.y = weight[self.keep], image[self.keep]
@@ -126,8 +138,17 @@ class LensFit:
 
     def design(self, theta: Tensor, center: tuple[float, float]) -> Tensor:
         """Columns of the linear model on the used pixels, `(M, D + K)`."""
-        A = lens_operator(mass_parameters(theta), tuple(self.image.shape), self.scale, (self.n, self.n),
-                          self.source_scale, center, self.psf, self.keep, self.subpixels)
+        A = lens_operator(
+            mass_parameters(theta),
+            tuple(self.image.shape),
+            self.scale,
+            (self.n, self.n),
+            self.source_scale,
+            center,
+            self.psf,
+            self.keep,
+            self.subpixels,
+        )
         return torch.cat((A.matrix(), self.light(theta)[:, self.keep].T), dim=1)
 
     def solve(self, theta: Tensor, strength: float, center: tuple[float, float] | None = None) -> dict:
@@ -176,8 +197,9 @@ class LensFit:
         traced = torch.nn.functional.avg_pool2d(traced, k)
         return self.w * Convolution(self.psf, tuple(self.image.shape), padded=True)(traced)[0, 0][self.keep]
 
-    def run(self, theta: Tensor, strength: float, iterations: int = 12, tolerance: float = 1e-4,
-            adapt: int = 4) -> FitResult:
+    def run(
+        self, theta: Tensor, strength: float, iterations: int = 12, tolerance: float = 1e-4, adapt: int = 4
+    ) -> FitResult:
         """Levenberg-Marquardt from `theta`; lambda follows the evidence for the first `adapt` iterations."""
         theta, damping, history = theta.clone(), 1e-2, []
         at = self.solve(theta, strength)
@@ -207,8 +229,19 @@ class LensFit:
         light = torch.einsum("k,khw->hw", at["a"], self.light(theta))
         arcs = torch.zeros_like(self.image)
         arcs[self.keep] = (at["B"][:, : self.n**2] @ at["s"]) / self.w
-        return FitResult(theta, at["F"], at["chi2"] / len(self.y), strength, at["center"],
-                         at["s"].reshape(self.n, self.n), at["a"], light, arcs, error, history)
+        return FitResult(
+            theta,
+            at["F"],
+            at["chi2"] / len(self.y),
+            strength,
+            at["center"],
+            at["s"].reshape(self.n, self.n),
+            at["a"],
+            light,
+            arcs,
+            error,
+            history,
+        )
 
     def _newton(self, theta: Tensor, at: dict):
         """The damped Gauss-Newton step as a function of the damping, and the Gauss-Newton matrix."""
@@ -233,4 +266,3 @@ def _roughness(n: int) -> Tensor:
     T = T - torch.diag(torch.ones(n - 1, dtype=torch.float64), -1)
     I = torch.eye(n, dtype=torch.float64)
     return torch.kron(T, I) + torch.kron(I, T) + 1e-6 * torch.eye(n * n, dtype=torch.float64)
-

@@ -70,17 +70,19 @@ class LightModel:
         x, y = pixel_grid((self.shape[0] + 2 * ph, self.shape[1] + 2 * pw), self.scale)
         nodes, weights = np.polynomial.legendre.leggauss(self.subpixels)
         images = torch.zeros(self.families * len(self.sigmas), *x.shape, dtype=torch.float64)
-        widths = torch.tensor(self.sigmas, dtype=torch.float64)
         for f in range(self.families):
             q, phi = axis_ratio_angle(*map(float, parameters[2 + 2 * f : 4 + 2 * f]))
-            part = images[f * len(widths) : (f + 1) * len(widths)]
-            for dy, wy in zip(nodes / 2, weights / 2, strict=True):
-                for dx, wx in zip(nodes / 2, weights / 2, strict=True):
-                    dX, dY = x + dx * self.scale - float(parameters[0]), y + dy * self.scale - float(parameters[1])
-                    u = dX * math.cos(phi) + dY * math.sin(phi)
-                    v = dY * math.cos(phi) - dX * math.sin(phi)
-                    m2 = q * u**2 + v**2 / q
-                    part += wx * wy * torch.exp(-0.5 * m2 / widths[:, None, None] ** 2)
+            for k, width in enumerate(self.sigmas):
+                narrow = width < 3 * self.scale  # wider Gaussians are their pixel averages to 1 %
+                rule = zip(nodes / 2, weights / 2, strict=True) if narrow else [(0.0, 1.0)]
+                rule = [(float(d) * self.scale, float(w)) for d, w in rule]
+                part = images[f * len(self.sigmas) + k]
+                for dy, wy in rule:
+                    for dx, wx in rule:
+                        dX, dY = x + dx - float(parameters[0]), y + dy - float(parameters[1])
+                        u = dX * math.cos(phi) + dY * math.sin(phi)
+                        v = dY * math.cos(phi) - dX * math.sin(phi)
+                        part += wx * wy * torch.exp((q * u**2 + v**2 / q) / (-2 * width**2))
         convolved = Convolution(self.psf.double(), self.shape, padded=True)(images[:, None])[:, 0]
         if self.sky:
             convolved = torch.cat((convolved, torch.ones(1, *self.shape, dtype=torch.float64)))

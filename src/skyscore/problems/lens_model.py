@@ -28,28 +28,51 @@ from .sky_noise import SkyNoise
 __all__ = ["LensModel", "fit_lens"]
 
 BIN = 3  # pixels per side of the coarse stages
-FREEDOM = 0.3  # prior standard deviation of each light amplitude / galaxy's brightness at the Gaussian's width
+FREEDOM = (
+    0.3  # prior standard deviation of each light amplitude / galaxy's brightness at the Gaussian's width
+)
 ARC_START = 0.4  # arcsec: nearer the centre nothing is taken for an arc
 
 
 @dataclass
 class LensModel:
-    """A fitted lens: the last fit, the light's basis parameters and amplitude prior, starts tried, seconds taken."""
+    """A fitted lens.
+
+    Attributes:
+        fit: the last fit. sigmas: widths of the light's Gaussians (arcsec).
+        amplitude_mean, amplitude_sd: Gaussian prior of the light's amplitudes, `(K,)`.
+        source_width: side of the fit's source grid (arcsec).
+        starts: what each start of the mass came to. seconds: wall time.
+    """
 
     fit: FitResult
     sigmas: tuple[float, ...]
     amplitude_mean: Tensor
     amplitude_sd: Tensor
+    source_width: float
     starts: list[dict]
     seconds: float
 
 
-def fit_lens(image: np.ndarray, noise: SkyNoise, psf: np.ndarray, scale: float, *, radius: float = 3.0,
-             hole: float = 0.2, slope: str = "free", source_width: float = 2.4, starts: int = 4,
-             coarse_pixels: int = 32, fine_pixels: int = 40, log=print) -> LensModel:
+def fit_lens(
+    image: np.ndarray,
+    good: np.ndarray,
+    noise: SkyNoise,
+    psf: np.ndarray,
+    scale: float,
+    *,
+    radius: float = 3.0,
+    hole: float = 0.2,
+    slope: str = "free",
+    source_width: float = 2.4,
+    starts: int = 4,
+    coarse_pixels: int = 32,
+    fine_pixels: int = 40,
+) -> LensModel:
     """Fits mass, light and source of `image` (H, W), centred on the lens, odd sides.
 
     Arguments:
+        good: `(H, W)`, True where a pixel may be used.
         psf: `(p, p)`, odd; scale: pixel (arcsec).
         radius, hole: the fit uses pixels between these distances (arcsec) from the middle.
         slope: "free" (prior 1 +- 0.1 for t) or "isothermal".
@@ -62,12 +85,13 @@ def fit_lens(image: np.ndarray, noise: SkyNoise, psf: np.ndarray, scale: float, 
     coarse, coarse_psf = _binned(image, BIN), _binned_psf(psf, BIN)
     smooth = gaussian_filter(image, 2.0)
     deviation = noise.deviation(smooth) * np.sqrt(noise.spread)
+    deviation = np.where(good, deviation, np.inf)  # no weight
     coarse_deviation = torch.from_numpy(np.sqrt(_binned(deviation**2, BIN)) / BIN)
     coarse = torch.from_numpy(coarse)
 
     light = LightModel(tuple(coarse.shape), scale * BIN, coarse_psf, sigmas)
     shape, amplitudes, arcs = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
-    log(f"light alone: centre {shape[0]:.3f}, {shape[1]:.3f} arcsec; {time.perf_counter() - clock:.0f} s")
+    print(f"light alone: centre {shape[0]:.3f}, {shape[1]:.3f} arcsec; {time.perf_counter() - clock:.0f} s")
     sd = _amplitude_freedom(light, shape, amplitudes)
 
     # ---- mass, coarse
@@ -80,17 +104,30 @@ def fit_lens(image: np.ndarray, noise: SkyNoise, psf: np.ndarray, scale: float, 
     theta_0[names.index("x0")], theta_0[names.index("y0")] = shape[0], shape[1]
     if slope == "isothermal":
         theta_sd[names.index("t")] = 0.0
-    fit = LensFit(coarse[crop], weight, coarse_psf, scale * BIN, cut, (amplitudes, sd), coarse_pixels, source_width,
-                  arcs[crop], theta_0, theta_sd)
+    fit = LensFit(
+        coarse[crop],
+        weight,
+        coarse_psf,
+        scale * BIN,
+        cut,
+        (amplitudes, sd),
+        coarse_pixels,
+        source_width,
+        arcs[crop],
+        theta_0,
+        theta_sd,
+    )
     tried, strength = [], 1e3
     for k in range(starts):
         theta = theta_0.clone()
         theta[1], theta[2] = ellipticity(0.75, np.pi * k / starts)
         tried.append(fit.run(theta, strength, iterations=6, adapt=3))
-        log(f"start {k + 1}/{starts}: {_summary(tried[-1])}; {time.perf_counter() - clock:.0f} s")
+        print(f"start {k + 1}/{starts}: {_summary(tried[-1])}; {time.perf_counter() - clock:.0f} s")
     best = sorted(tried, key=lambda result: result.objective)[:2]
-    best = min((fit.run(b.theta, b.strength, iterations=20) for b in best), key=lambda result: result.objective)
-    log(f"best, coarse: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
+    best = min(
+        (fit.run(b.theta, b.strength, iterations=20) for b in best), key=lambda result: result.objective
+    )
+    print(f"best, coarse: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
 
     # ---- mass and light, fine
     full, whole_psf = torch.from_numpy(image), torch.from_numpy(psf)
@@ -100,13 +137,24 @@ def fit_lens(image: np.ndarray, noise: SkyNoise, psf: np.ndarray, scale: float, 
     theta_sd[len(MASS) :] = torch.tensor([0.03, 0.03] + [0.1] * (len(shape) - 2))
     residue = torch.from_numpy(smooth)[crop] - torch.einsum("k,khw->hw", amplitudes, cut.basis(shape))
     fine_arcs = _arc_light(residue, torch.from_numpy(deviation)[crop], scale) * inner[crop]
-    fit = LensFit(full[crop], weight, whole_psf, scale, cut, (amplitudes, sd), fine_pixels, source_width, fine_arcs,
-                  best.theta, theta_sd)
+    fit = LensFit(
+        full[crop],
+        weight,
+        whole_psf,
+        scale,
+        cut,
+        (amplitudes, sd),
+        fine_pixels,
+        source_width,
+        fine_arcs,
+        best.theta,
+        theta_sd,
+    )
     fit.theta_0 = theta_0
     best = fit.run(best.theta, best.strength * (coarse_pixels / fine_pixels) ** 2, iterations=8, adapt=3)
-    log(f"fine: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
+    print(f"fine: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
     starts_tried = [{"objective": t.objective, "chi2": t.chi2, "theta_E": float(t.theta[0])} for t in tried]
-    return LensModel(best, sigmas, amplitudes, sd, starts_tried, time.perf_counter() - clock)
+    return LensModel(best, sigmas, amplitudes, sd, source_width, starts_tried, time.perf_counter() - clock)
 
 
 def _lower_envelope(light: LightModel, image: Tensor, deviation: Tensor, radius: float, rounds: int = 6):
@@ -120,7 +168,8 @@ def _lower_envelope(light: LightModel, image: Tensor, deviation: Tensor, radius:
         weight = torch.where(inside & ~arcs, 1 / deviation, 0.0).flatten()
 
         def cost(p, weight=weight):
-            return non_negative_amplitudes(light.basis(p).flatten(1), image.flatten(), weight)[1] / int((weight > 0).sum())
+            _, chi2 = non_negative_amplitudes(light.basis(p).flatten(1), image.flatten(), weight)
+            return chi2 / int((weight > 0).sum())
 
         size = 0.1 if k == 0 else 0.03
         simplex = shape + np.vstack([np.zeros(6), np.diag([0.2 * size] * 2 + [size] * 4)])
@@ -147,7 +196,9 @@ def _amplitude_freedom(light: LightModel, shape: Tensor, amplitudes: Tensor) -> 
     reach = float(r[r.shape[0] // 2].max()) - light.scale
     at = [min(max(s, light.scale / 2), reach) for s in light.sigmas]
     profile = [float(model[(r - s).abs() < light.scale].mean()) for s in at] * light.families
-    return FREEDOM * torch.tensor([*profile, profile[-1]], dtype=torch.float64)  # the sky: that of the outermost
+    return FREEDOM * torch.tensor(
+        [*profile, profile[-1]], dtype=torch.float64
+    )  # the sky: that of the outermost
 
 
 def _window(shape, scale: float, radius: float, hole: float) -> tuple[Tensor, tuple[slice, slice]]:
@@ -168,7 +219,8 @@ def _binned_psf(psf: np.ndarray, b: int) -> Tensor:
     """The PSF between binned pixels: averaged over a binned pixel, taken at its steps, of unit sum."""
     half = (psf.shape[0] // 2) // b * b
     middle = psf.shape[0] // 2
-    wide = uniform_filter(psf, b, mode="constant")[middle - half : middle + half + 1 : b, middle - half : middle + half + 1 : b]
+    steps = slice(middle - half, middle + half + 1, b)
+    wide = uniform_filter(psf, b, mode="constant")[steps, steps]
     return torch.from_numpy(wide / wide.sum())
 
 

@@ -5,8 +5,8 @@ r"""The noise of a drizzled image, measured on its sky before anything is fitted
 with s the standard deviation of the sky (outside a radius, source-clipped, the galaxy's halo removed), :math:`\rho` the
 correlation measured there, f a smooth model of the flux (never the noisy pixel itself) and t the effective exposure.
 The second term is the photon noise: resampling spreads the f/t of a pixel over its neighbours, which lowers the
-variance of one pixel by :math:`\sum \rho` and leaves that of an aperture as it was (Casertano et al. 2000, appendix A). t is
-read off the shipped noise map, whose square is linear in the flux with slope 1/t.
+variance of one pixel by :math:`\sum \rho` and leaves that of an aperture as it was (Casertano et al. 2000, appendix
+A). t is read off the shipped noise map, whose square is linear in the flux with slope 1/t.
 
 The correlation is represented as :math:`\rho = k \star k` with a small kernel k fitted to the measured lags: positive
 definite by construction, of compact support, and without the smearing of the spectrum that a taper brings (at the
@@ -52,8 +52,14 @@ class SkyNoise:
         return np.sqrt(self.std**2 + np.clip(flux, 0, None) / (self.exposure * self.spread))
 
 
-def measure_sky_noise(image: np.ndarray, noise_map: np.ndarray, scale: float, radius: float = 3.0,
-                      kernel: int = 2, clip: float = 4.0) -> SkyNoise:
+def measure_sky_noise(
+    image: np.ndarray,
+    noise_map: np.ndarray,
+    scale: float,
+    radius: float = 3.0,
+    kernel: int = 2,
+    clip: float = 4.0,
+) -> SkyNoise:
     """Noise law of `image` (H, W) from its pixels outside `radius` (arcsec) of the frame's middle.
 
     Arguments:
@@ -85,7 +91,7 @@ def measure_sky_noise(image: np.ndarray, noise_map: np.ndarray, scale: float, ra
         floor, slope = np.linalg.lstsq(A / variance[good][:, None], v / variance[good], rcond=None)[0]
         variance = np.maximum(floor + slope * halo, 0.1 * np.median(v))
     if good.sum() < 1000:
-        raise ValueError(f"only {good.sum()} sky pixels outside {radius} arcsec; give a wider image or a smaller radius")
+        raise ValueError(f"only {good.sum()} sky pixels outside {radius} arcsec; widen the image or the sky")
     measured = autocorrelation(np.where(good, (image - halo) / np.sqrt(variance), 0.0), good, 2 * kernel)
     rho = _nearest_kernel_correlation(measured, kernel)
     spread = float(rho.sum())
@@ -134,7 +140,9 @@ def _nearest_kernel_correlation(measured: np.ndarray, K: int) -> np.ndarray:
     return rho / rho[2 * K, 2 * K]
 
 
-def _halo_basis(r: np.ndarray, angle: np.ndarray, radius: float, orders: int = 6, harmonics: int = 4) -> np.ndarray:
+def _halo_basis(
+    r: np.ndarray, angle: np.ndarray, radius: float, orders: int = 6, harmonics: int = 4
+) -> np.ndarray:
     """Smooth images for the halo: Chebyshev polynomials of log r times angular harmonics, shape `(H, W, n)`."""
     u = 2 * np.log(np.maximum(r, radius) / radius) / np.log(r.max() / radius) - 1
     columns = []

@@ -1,0 +1,178 @@
+r"""A real lens: from its FITS files to an observation, with every assumption written down.
+
+Noise first (on the sky, frozen), then the fit of the lens, then the frame and the annulus of the final inference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from .. import io
+from ..operators.lensing import annulus, critical_area_radius
+from .lens_fit import MASS, mass_parameters
+from .lens_light import LightModel
+from .lens_model import LensModel, fit_lens
+from .sky_noise import SkyNoise, measure_sky_noise
+
+__all__ = ["ASSUMPTIONS", "observe_lens", "read_imaging"]
+
+ASSUMPTIONS = [
+    "lens mass: one elliptical power law and external shear, held at the fit while the source is sampled",
+    "lens light: shape held at the fit, amplitudes integrated out under their prior",
+    "flux scale held at its maximum of evidence; offset 0",
+    "noise: sky part and correlation measured outside the sky radius before any fit, photon part from the smooth model",
+    "the point-spread function as shipped, scaled to unit sum; its centroid is not on its middle pixel, which shifts "
+    "lens and arcs alike; orientation on the sky unknown: +x, +y are the axes of the image",
+]
+
+
+def observe_lens(
+    s: dict[str, Any], files: dict[str, str], pixels: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and attributes of the observation; the flux scale is left at 1.
+
+    Arguments:
+        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.lens`.
+        files: FITS files by role: image, noise_map, psf and optionally mask (1 = no data).
+        pixels: side of the source frame.
+
+    Raises:
+        InputError: for files that are no images, do not fit together, or hold unusable pixels.
+    """
+    image, noise_map, psf, good = read_imaging(files)
+    scale, reach = s["pixel_scale"], min(image.shape) * s["pixel_scale"] / 2
+    if reach < max(s["annulus"][1], s["fit_radius"]) + 2 * scale:
+        raise io.InputError(
+            f"{files['image']}: the image reaches {reach:.2f} arcsec, less than the annulus {s['annulus']} and the fit "
+            f"({s['fit_radius']} arcsec); give a wider image or smaller radii"
+        )
+    try:
+        sky = measure_sky_noise(image, noise_map, scale, s["sky_radius"])
+    except ValueError as error:
+        raise io.InputError(f"{files['image']}: {error}") from error
+    print(
+        f"sky: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, {sky.pixels} pixels"
+    )
+    model = fit_lens(
+        image, good, sky, psf, scale, radius=s["fit_radius"], slope=s["slope"], starts=s["starts"]
+    )
+    return assemble(s, image, noise_map, psf, good, sky, model, pixels)
+
+
+def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, model: LensModel, pixels: int):
+    """Arrays and attributes of a fitted lens, on the smallest frame that holds its annulus."""
+    fit, scale, unit = model.fit, s["pixel_scale"], s["unit"]
+    lens, light = mass_parameters(fit.theta), fit.theta[len(MASS) :]
+    keep = annulus(image.shape, scale, s["annulus"], (lens["x0"], lens["y0"])) & good
+    half = math.ceil(s["annulus"][1] / scale) + 3
+    cut = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in image.shape)
+    # the flux that sets the photon noise is the fitted model, and beyond its frame the smoothed image
+    flux, n = gaussian_filter(image, 2.0), fit.light.shape[0]
+    inner = tuple(slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m in image.shape)
+    flux[inner] = (fit.light + fit.arcs).numpy()
+    std = sky.deviation(flux)[cut]
+    basis = LightModel(std.shape, scale, torch.from_numpy(psf), model.sigmas).basis(light)
+    arrays = {
+        "image": image[cut],
+        "std": std,
+        "shipped_std": noise_map[cut],
+        "psf": psf,
+        "rho": sky.rho,
+        "keep": keep[cut].astype(np.uint8),
+        "light_basis": basis.numpy(),
+        "light_mean": model.amplitude_mean.numpy(),
+        "light_sd": model.amplitude_sd.numpy(),
+        "fit_source": fit.source.numpy(),
+        "rho_measured": sky.measured,
+    }
+    source_scale = s["source_width"] / pixels
+    error = dict(zip(MASS, fit.theta_error.tolist(), strict=False))
+    attrs = {
+        "settings": s,
+        "lens": lens,
+        "source_pixels": pixels,
+        "source_scale": source_scale,
+        "source_center": list(fit.center),
+        "image_scale": scale,
+        "subpixels": s["subpixels"],
+        "unit": unit,
+        "units": dict.fromkeys(("image", "std", "shipped_std", "fit_source"), unit),
+        "flux_scale": 1.0,
+        "flux_offset": 0.0,
+        "light": {"sigmas": list(model.sigmas), "parameters": light.tolist()},
+        "fit": {
+            "theta": dict(zip(MASS, fit.theta.tolist(), strict=False)),
+            "theta_error": error,
+            "starts": model.starts,
+            "objective": fit.objective,
+            "strength": fit.strength,
+            "seconds": model.seconds,
+        },
+        "noise": {
+            "sky_std": sky.std,
+            "sum_rho": sky.spread,
+            "exposure_s": sky.exposure,
+            "sky_pixels": sky.pixels,
+            "variance_per_flux": 1 / (sky.exposure * sky.spread),
+            "variance_per_flux_on_sky": sky.slope,
+        },
+        "einstein_radius": "intermediate axis: mean convergence 1 inside the ellipse of area pi theta_E^2",
+        "assumptions": ASSUMPTIONS,
+    }
+    attrs["numbers"] = {
+        "einstein_radius_arcsec": lens["theta_E"],
+        "einstein_radius_error_arcsec": error["theta_E"],
+        "critical_area_radius_arcsec": critical_area_radius(lens),
+        "axis_ratio": lens["q"],
+        "slope": lens["t"],
+        "shear": math.hypot(lens["gamma_1"], lens["gamma_2"]),
+        "fit_chi2_per_pixel": fit.chi2 * sky.spread,
+        "fit_seconds": model.seconds,
+        "sky_sigma": sky.std,
+        "noise_sum_rho": sky.spread,
+        "variance_per_flux": 1 / (sky.exposure * sky.spread),
+        "variance_per_flux_on_sky": sky.slope,
+        "unmasked_pixels": int(keep.sum()),
+        "light_inside_source_frame": light_inside(fit.source, model, s["source_width"]),
+    }
+    return arrays, attrs
+
+
+def light_inside(source, model: LensModel, width: float) -> float:
+    """Share of the fitted source's light within a centred square of side `width` (arcsec)."""
+    n = source.shape[0]
+    position = ((torch.arange(n) - (n - 1) / 2) * model.source_width / n).abs() < width / 2
+    return float(source[position][:, position].sum() / source.sum())
+
+
+def read_imaging(files: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Image, noise map, PSF of unit sum, and which pixels are good, of FITS files by role; all checked.
+
+    The mask limits the fit and the data, not the sky on which the noise is measured. Masked pixels that are not finite
+    are filled with the median, so that nothing spreads from them; they are never data.
+    """
+    missing = {"image", "noise_map", "psf"} - set(files)
+    if missing:
+        raise io.InputError(
+            f"lens: no file for {', '.join(sorted(missing))}; add its row to config/datasets.tsv"
+        )
+    image = io.read_fits(files["image"])
+    noise_map = io.read_fits(files["noise_map"], image.shape)
+    psf = io.read_fits(files["psf"])
+    mask = io.read_fits(files["mask"], image.shape) != 0 if "mask" in files else np.zeros(image.shape, bool)
+    names = {"image": files["image"], "noise": files["noise_map"], "psf": files["psf"]}
+    io.check_imaging(
+        image, noise_map, psf, mask, names | ({"mask": files["mask"]} if "mask" in files else {})
+    )
+    if any(n % 2 == 0 for n in image.shape):
+        raise io.InputError(
+            f"{files['image']}: shape {image.shape} has no middle pixel; cut it to odd sides on the lens"
+        )
+    for array in (image, noise_map):
+        array[~np.isfinite(array)] = np.median(array[np.isfinite(array)])
+    return image, noise_map, psf / psf.sum(), ~mask
