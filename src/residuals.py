@@ -15,7 +15,7 @@ from skyscore.provenance import provenance
 
 def main(observation, posterior, numbers, panels, *, problem, sampler, code=None):
     x, made = io.read_samples(posterior)
-    x, source = torch.as_tensor(x), provenance(code=code)
+    x, source = torch.as_tensor(x), provenance(seed=made["provenance"]["seed"], code=code)
     observed = load_problem(io.read_observation(observation))
     found = observed.residuals(x)
     flat = {"nfe": made["nfe"], "nvjp": made["nvjp"], "cost": made["nfe"] + 2 * made["nvjp"]}

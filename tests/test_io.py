@@ -103,6 +103,14 @@ def test_samples_in_both_units(tmp_path, samples):
         assert file["physical"].attrs["units"] == "electron / s"
 
 
+def test_long_attributes(tmp_path):
+    """Settings and diagnostics may be longer than the 64 kB of an old-style attribute."""
+    source = {"settings": list(range(30_000))}
+    io.write_dataset(tmp_path / "d.h5", source, train=np.zeros((1, 1, 4, 4)))
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert json.loads(file.attrs["provenance"]) == source
+
+
 @pytest.mark.parametrize("content", [b"", b"not HDF5", None])
 def test_unreadable_hdf5(tmp_path, content):
     path = tmp_path / "d.h5"

@@ -80,6 +80,21 @@ def test_a_mirror_named_later_runs_nothing_again(snakemake, workflow):
     assert jobs(mirrored[0]) == jobs(mirrored[1])
 
 
+def test_seeds_are_those_of_the_library(snakemake, workflow):
+    """The Snakefile derives them without torch; the library's function must give the same."""
+    from skyscore.seeds import job_seed
+
+    (workflow / "workflow" / "rules" / "probe.smk").write_text(
+        "from snakemake.io import Wildcards\n\n"
+        'values = Wildcards(fromdict={"problem": "lens", "sampler": "mmps"})\n'
+        'print("seed is", seed_of("sample")(values))\n'
+    )
+    with open(workflow / "Snakefile", "a") as file:
+        file.write('\n\ninclude: "workflow/rules/probe.smk"\n')
+    done = snakemake("-n", "download", cwd=workflow)
+    assert f"seed is {job_seed(1, 'sample', 'lens', 'mmps')}\n" in done.stdout
+
+
 # ---------------------------------------------------------------------------- form
 
 

@@ -241,7 +241,7 @@ def write_hdf5(
     import h5py
 
     with atomic(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with h5py.File(temporary, "w", libver=("v108", "latest")) as file:  # attributes beyond 64 kB
             for name, array in arrays.items():
                 array = as_array(array)
                 data = file.create_dataset(name, data=array, **compression(array))

@@ -38,7 +38,18 @@ def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
     top = top if top > 0 else 1.0
     if kind == "spread":
         return Normalize(0, top)
-    return AsinhNorm(linear_width=0.15 * top, vmin=min(float(np.quantile(values, 0.002)), 0.0), vmax=top)
+    return AsinhNorm(linear_width=0.1 * top, vmin=0, vmax=top)
+
+
+def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> None:
+    """A colour bar with a few round ticks, also where the colours are stretched."""
+    bar = figure.colorbar(shown, ax=axes, **options)
+    if isinstance(shown.norm, AsinhNorm):
+        ticks = [float(f"{share * shown.norm.vmax:.1g}") for share in (0, 0.05, 0.2, 0.5, 1)]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.ax.minorticks_off()
+    bar.set_label(label, fontsize=7)
+    bar.ax.tick_params(labelsize=6)
 
 
 def scale_bar(axes: plt.Axes, shape: tuple[int, int], scale: float) -> None:
@@ -48,7 +59,7 @@ def scale_bar(axes: plt.Axes, shape: tuple[int, int], scale: float) -> None:
     x, y = 0.06 * shape[1], 0.07 * shape[0]
     style = {
         "color": "white",
-        "path_effects": [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="black")],
+        "path_effects": [matplotlib.patheffects.withStroke(linewidth=1.8, foreground="black")],
     }
     axes.plot([x, x + length / scale], [y, y], lw=1.5, solid_capstyle="butt", **style)
     axes.text(
@@ -87,9 +98,7 @@ def draw_panels(panels: Sequence[Any], title: str = "", columns: int = 4) -> Fig
             )
             axes.set_title(panel.title)
             scale_bar(axes, panel.image.shape, panel.scale)
-            bar = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02)
-            bar.set_label(panel.unit, fontsize=7)
-            bar.ax.tick_params(labelsize=6)
+            colour_bar(figure, shown, axes, panel.unit, fraction=0.046, pad=0.02)
             bare(axes)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
@@ -114,9 +123,7 @@ def draw_prior(
             )
             axes.set_title(name)
             bare(axes)
-        figure.colorbar(shown, ax=pair, fraction=0.025, pad=0.01).set_label(
-            "surface brightness [prior units]"
-        )
+        colour_bar(figure, shown, pair, "surface brightness [prior units]", fraction=0.025, pad=0.01)
         figure.suptitle(label, fontsize=8)
     return figure
 

@@ -261,5 +261,12 @@ def headlines():
     lead = ("chi2_dof", "einstein_radius_arcsec", "ratio_mean")
     chosen = {key: value for key, value in numbers.items() if key.rsplit("/", 1)[-1] in lead}
     lines = [f"  {key:<40} {value:.3f}" for key, value in chosen.items()]
-    text = "\n".join(lines)
-    return f"Done. Figures in {results}/figures, all numbers in {path}\n{text}\nReport: snakemake --report {results}/report.html"
+    given = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
+    overlay = f" --configfile {' '.join(given)}" if given else ""
+    return "\n".join(
+        [
+            f"Done. Figures in {results}/figures, all numbers in {path}",
+            *lines,
+            f"Report: snakemake --report {results}/report.html{overlay}",
+        ]
+    )
