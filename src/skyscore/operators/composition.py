@@ -41,12 +41,14 @@ class Composition(LinearOperator):
             y = operator.adjoint(y)
         return y
 
-    def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
-        """The dense matrix, shape `(M, D)`, written in place: for the large ones, no second copy is held."""
+    def matrix(
+        self, dtype: torch.dtype = torch.float64, chunk: int = 128, out: Tensor | None = None
+    ) -> Tensor:
+        """The dense matrix, shape `(M, D)`, written in place (into `out`, if given): no second copy is ever held."""
         D = math.prod(self.in_shape)
-        A = torch.empty(math.prod(self.out_shape), D, dtype=dtype)
+        A = torch.empty(math.prod(self.out_shape), D, dtype=dtype) if out is None else out
         for start in range(0, D, chunk):
-            units = torch.zeros(min(chunk, D - start), D, dtype=dtype)
+            units = torch.zeros(min(chunk, D - start), D, dtype=A.dtype)
             units[range(len(units)), range(start, start + len(units))] = 1
             A[:, start : start + chunk] = self(units.reshape(-1, *self.in_shape)).flatten(1).T
         return A

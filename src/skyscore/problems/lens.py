@@ -253,10 +253,11 @@ class LensProblem(Problem):
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """A' C^-1 A `(D, D)` and A' C^-1 y `(D,)` in physical units, light amplitudes integrated out."""
         if "normal" not in self._parts:
-            D = math.prod(self.shape)
-            A = self.operator.matrix()
+            D, K = math.prod(self.shape), 0 if self.light is None else len(self.light_mean)
+            A = torch.empty(int(self.keep.sum()), D + K, dtype=torch.float64)
+            self.operator.matrix(out=A[:, :D])
             if self.light is not None:
-                A = torch.cat((A, self.light_columns), dim=1)
+                A[:, D:] = self.light_columns
             G, b, _ = self.noise.gram(A, self.data)
             del A
             if self.light is not None:
