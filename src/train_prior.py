@@ -32,7 +32,9 @@ def take(weights, settings):
     made = json.loads(metadata.get("settings", "{}"))
     wrong = next(differences(made, settings), None)
     if wrong:
-        raise io.InputError(f"{weights}: made with other settings ({wrong}); train with --config train=true, or undo that")
+        raise io.InputError(
+            f"{weights}: made with other settings ({wrong}); undo that, or --config train=true"
+        )
     NeuralPrior.load(weights)
     return Path(weights).read_bytes()
 

@@ -88,7 +88,8 @@ def seed_of(rule):
     """
 
     def seed(wildcards):
-        text = "/".join([str(config["seed"]), rule, *wildcards])
+        names = [str(config["seed"]), rule, *wildcards]
+        text = "/".join(names)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     return seed
