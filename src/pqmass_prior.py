@@ -3,10 +3,9 @@
 PQMass (Lemos et al. 2024, arXiv:2402.04355): chi2 over the cells of random tessellations, p-value by permutation.
 """
 
-from skyscore.validation.pqmass import pqmass
-
 from skyscore import io
 from skyscore.provenance import provenance
+from skyscore.validation.pqmass import pqmass
 
 
 def main(held_out, samples, numbers, *, name, settings, seed, code=None):
