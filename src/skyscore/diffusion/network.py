@@ -140,7 +140,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, pixels: int, sigma_data: float, network: dict):
         super().__init__()
-        self.pixels, self.sigma_data = pixels, sigma_data
+        self.pixels, self.sigma_data, self.network = pixels, sigma_data, dict(network)
         self.net = UNet(pixels, **network)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

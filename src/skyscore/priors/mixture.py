@@ -1,0 +1,104 @@
+r"""The Gaussian mixture prior: the richest family whose denoiser and posteriors are known in closed form.
+
+.. math::
+    p(x) = \sum_k w_k N(x; \mu_k, C_k), \qquad
+    D(x, \sigma) = \sum_k r_k(x) \, [\mu_k + C_k (C_k + \sigma^2 I)^{-1} (x - \mu_k)], \qquad
+    r_k \propto w_k N(x; \mu_k, C_k + \sigma^2 I)
+
+With Gaussian data the posterior is again a mixture, of components :math:`N(m_k, S_k)` and weights
+
+.. math::
+    S_k = (C_k^{-1} + A^\top \Sigma^{-1} A)^{-1}, \quad m_k = \mu_k + C_k A^\top (\Sigma + A C_k A^\top)^{-1} (y - A \mu_k),
+    \quad w_k' \propto w_k N(y; A \mu_k, \Sigma + A C_k A^\top)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["GaussianMixturePrior"]
+
+
+class GaussianMixturePrior:
+    """Creates a mixture of K Gaussians in D dimensions.
+
+    Arguments:
+        weights: shape `(K,)`, positive; normalised to one.
+        means: shape `(K, D)`, in the units of x.
+        covariances: shape `(K, D, D)`, symmetric, positive semi-definite.
+
+    Raises:
+        ValueError: if shapes do not fit, a weight is not positive or a covariance not positive semi-definite.
+    """
+
+    def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor):
+        K, D = means.shape
+        if weights.shape != (K,) or covariances.shape != (K, D, D):
+            raise ValueError(
+                f"mixture of {K} components in {D} dimensions: weights {tuple(weights.shape)}, "
+                f"covariances {tuple(covariances.shape)}"
+            )
+        if not bool((weights > 0).all()):
+            raise ValueError("mixture weights must be positive")
+        self.weights, self.means, self.covariances = weights / weights.sum(), means, covariances
+        values, vectors = torch.linalg.eigh(covariances.double())
+        if bool((values[:, 0] < -1e-6 * values[:, -1]).any()):
+            raise ValueError("a covariance has a negative eigenvalue")
+        self.values = values.clamp_min(0).to(means)  # (K, D)
+        self.vectors = vectors.to(means)  # (K, D, D), eigenvectors in columns
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.means.shape[1],)
+
+    def log_responsibilities(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """log r_k of shape `(B, K)`, given x of shape `(B, D)` and sigma, a number or of shape `(B,)`."""
+        return self._coordinates(x, sigma)[0]
+
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """E[x0 | x0 + sigma z = x], shape of x = `(B, D)`; sigma a number or of shape `(B,)`."""
+        log_r, z, std = self._coordinates(x, sigma)
+        r = log_r.exp()
+        # sum_k r_k Q_k (values / std) z_k as one matrix product over components and coordinates together
+        wiener = (r[..., None] * z * (self.values / std)).flatten(1) @ self.vectors.mT.flatten(0, 1)
+        return r @ self.means + wiener
+
+    def _coordinates(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """log r_k `(B, K)`, whitened eigen-coordinates z `(B, K, D)` and their standard deviations."""
+        K, D = self.means.shape
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        std = (self.values + sigma.reshape(-1, 1, 1) ** 2).sqrt()  # (B or 1, K, D)
+        z = (x @ self.vectors.transpose(0, 1).flatten(1)).reshape(-1, K, D)
+        z = (z - torch.einsum("kde,kd->ke", self.vectors, self.means)) / std
+        log_r = self.weights.log() - 0.5 * z.square().sum(-1) - std.log().sum(-1)
+        return torch.log_softmax(log_r, dim=1), z, std
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n independent draws, of shape `(n, D)`."""
+        options = {"generator": generator, "device": self.means.device}
+        k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        z = torch.randn(n, self.means.shape[1], dtype=self.means.dtype, **options)
+        return self.means[k] + torch.einsum("nde,ne->nd", self.vectors[k], self.values[k].sqrt() * z)
+
+    def components_given(self, likelihood) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights `(K,)`, means `(K, D)` and covariances `(K, D, D)` of the exact posterior, computed in float64."""
+        f = likelihood.spectrum()
+        W = f.s[:, None] * f.V.T  # whitened operator in its singular coordinates: d = W x + N(0, I)
+        means, covariances = self.means.double(), self.covariances.double()
+        WC = W @ covariances  # (K, N, D)
+        S = torch.eye(len(f.s), dtype=torch.float64, device=W.device) + WC @ W.T
+        L = torch.linalg.cholesky(S)
+        r = f.d - means @ W.T
+        e = torch.linalg.solve_triangular(L, r[..., None], upper=False)
+        log_w = self.weights.double().log() - 0.5 * e.square().sum((1, 2)) - L.diagonal(dim1=1, dim2=2).log().sum(1)
+        gain = torch.cholesky_solve(WC, L)  # S^-1 W C
+        m = means + (gain.mT @ r[..., None])[..., 0]
+        C = covariances - WC.mT @ gain
+        return torch.softmax(log_w, 0), m, 0.5 * (C + C.mT)
+
+    def posterior(self, likelihood) -> GaussianMixturePrior:
+        """The exact posterior under a Gaussian likelihood, again a mixture; components below 1e-12 are dropped."""
+        w, m, C = self.components_given(likelihood)
+        keep = w > 1e-12
+        return GaussianMixturePrior(*(t[keep].to(self.means) for t in (w, m, C)))

@@ -1,0 +1,82 @@
+"""Posterior samplers: `sample(name, prior, likelihood, n, ...)`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+
+import torch
+
+from .base import Guidance, Sampler, Samples
+from .cla import CLA
+from .dps import DPS
+from .mmps import MMPS
+from .pigdm import PiGDM
+from .pnpdm import PnPDM
+from .tds import TDS
+
+__all__ = ["SAMPLERS", "Samples", "sample"]
+
+SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, PiGDM, MMPS, PnPDM, TDS)}
+
+
+def sample(
+    name: str,
+    prior,
+    likelihood,
+    n: int,
+    *,
+    steps: int = 100,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+    **options,
+) -> Samples:
+    """Samples the posterior.
+
+    Arguments:
+        name: one of `SAMPLERS`.
+        prior: anything with `denoise(x, sigma)`, x of shape `(B, *in_shape)`, sigma of shape `(B,)`.
+        likelihood: Gaussian likelihood of one observation, or of O observations of the same operator.
+        n: samples per observation; one population of particles or chains each.
+        steps: noise levels (evaluations of the denoiser, but for second evaluations that a sampler states).
+        generator: source of all randomness; that of torch, freshly seeded with 0, by default.
+        progress: whether to show a bar with the time left.
+        options: of the sampler, see its class.
+
+    Returns:
+        Samples; `x` of shape `(n, *in_shape)`, or `(O, n, *in_shape)`.
+
+    Raises:
+        ValueError: for a sampler or an option that does not exist, or n < 1.
+        FloatingPointError: if samples are not finite.
+    """
+    if name not in SAMPLERS:
+        near = difflib.get_close_matches(name, SAMPLERS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown sampler {name!r}{hint} (known: {', '.join(SAMPLERS)})")
+    if n < 1:
+        raise ValueError(f"{name}: n must be at least 1, not {n}")
+    known = options_of(SAMPLERS[name])
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    sampler = SAMPLERS[name](steps=steps, **options)
+    generator = generator or torch.Generator(likelihood.y.device).manual_seed(0)
+    if not likelihood.batched:
+        return sampler(prior, likelihood, n, generator, progress)
+    # each observation has its own stream, so that a population does not depend on those before it
+    seeds = torch.randint(2**62, (len(likelihood.y),), generator=generator, device=generator.device).tolist()
+    runs = [
+        sampler(prior, likelihood.observation(o), n, torch.Generator(generator.device).manual_seed(seed), progress)
+        for o, seed in enumerate(seeds)
+    ]
+    diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
+    nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
+    return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)
+
+
+def options_of(sampler: type[Sampler]) -> set[str]:
+    """Names of the options of a sampler, those of its base classes included."""
+    names: set[str] = set()
+    for c in sampler.__mro__[:-1]:
+        names |= {k for k, p in inspect.signature(c.__init__).parameters.items() if p.kind != p.VAR_KEYWORD}
+    return names - {"self", "steps"}

@@ -1,0 +1,193 @@
+r"""What all samplers share: counting, linear algebra in the data's singular vectors, the loop over noise levels.
+
+A sampler sees a prior through `denoise` and its derivatives alone, and a Gaussian likelihood through the singular
+value decomposition of its whitened operator, :math:`\Sigma^{-1/2} A = U \, \mathrm{diag}(s) V^\top` with data
+:math:`d = U^\top \Sigma^{-1/2} y`. Images are handled as flat vectors `(B, D)` inside.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..diffusion.schedule import ancestral, correction, geometric
+from ..likelihoods import GaussianLikelihood
+
+__all__ = ["Counted", "Guidance", "Sampler", "Samples"]
+
+
+@dataclass
+class Samples:
+    """Posterior samples.
+
+    Attributes:
+        x: samples, of shape `(n, *in_shape)`; `(O, n, *in_shape)` for a batch of O observations.
+        nfe: evaluations of the denoiser per sample returned.
+        nvjp: vector-Jacobian products per sample returned; the cost quoted is nfe + 2 nvjp.
+        diagnostics: what the sampler knows of its own health (ess, unique_ancestors, acceptance, ...).
+    """
+
+    x: Tensor
+    nfe: float
+    nvjp: float
+    diagnostics: dict = field(default_factory=dict)
+
+    @property
+    def cost(self) -> float:
+        return self.nfe + 2 * self.nvjp
+
+
+class Counted:
+    """A prior whose evaluations and vector-Jacobian products are counted, one per image; acts on flat vectors.
+
+    Arguments:
+        prior: anything with `denoise(x, sigma)`.
+        shape: shape of one image.
+        batch: images per call; larger batches are split.
+    """
+
+    def __init__(self, prior, shape: tuple[int, ...], batch: int = 1024):
+        self.prior, self.shape, self.batch = prior, shape, batch
+        self.nfe = self.nvjp = 0
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """E[x0 | x], shape of x = `(B, D)`, without derivatives."""
+        self.nfe += len(x)
+        with torch.no_grad():
+            return torch.cat([self._call(part, sigma) for part in x.split(self.batch)])
+
+    def denoise_vjp(self, x: Tensor, sigma: float):
+        """E[x0 | x] and the function v -> v' dD/dx, both of shape `(B, D)`; the graph lives as long as the function."""
+        self.nfe += len(x)
+        with torch.enable_grad():
+            leaves = [part.detach().requires_grad_() for part in x.split(self.batch)]
+            outs = [self._call(leaf, sigma) for leaf in leaves]
+
+        def vjp(v: Tensor) -> Tensor:
+            self.nvjp += len(v)
+            parts = zip(outs, leaves, v.split(self.batch), strict=True)
+            return torch.cat([torch.autograd.grad(o, leaf, w, retain_graph=True)[0] for o, leaf, w in parts])
+
+        return torch.cat([o.detach() for o in outs]), vjp
+
+    def _call(self, x: Tensor, sigma: float) -> Tensor:
+        level = torch.tensor(float(sigma), dtype=x.dtype, device=x.device)
+        return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
+
+
+class Sampler:
+    """Base class of samplers.
+
+    Arguments:
+        steps: noise levels.
+        sigma_max: first level; `None` takes 10 times the largest standard deviation of the prior, found by power
+            iteration on the denoiser's Jacobian.
+        sigma_min: last level; `None` takes a tenth of the smallest standard deviation the data allow, at least
+            1e-4 of the first level.
+        batch: images per network call.
+    """
+
+    name = ""
+    #: what a user should know before choosing: needs gradient of the network, exact when
+    needs_vjp = False
+    exact_for = "nothing"
+
+    def __init__(
+        self, steps: int = 100, sigma_max: float | None = None, sigma_min: float | None = None, batch: int = 1024
+    ):
+        if steps < 3:
+            raise ValueError(f"{self.name}: steps must be at least 3, not {steps}")
+        self.steps, self.sigma_max, self.sigma_min, self.batch = steps, sigma_max, sigma_min, batch
+
+    def __call__(
+        self, prior, likelihood: GaussianLikelihood, n: int, generator: torch.Generator, progress: bool = False
+    ) -> Samples:
+        """n samples of the posterior of one observation."""
+        shape = tuple(likelihood.operator.in_shape)
+        y = likelihood.y
+        self.prior = Counted(prior, shape, self.batch)
+        self.data = likelihood.spectrum().to(y.dtype, y.device)
+        self.generator, self.dim = generator, math.prod(shape)
+        self.like = {"dtype": y.dtype, "device": y.device}
+        self.progress, self.diagnostics = progress, {}
+        top, low = self.range()
+        # finding the range cost an evaluation: one level less, so that evaluations stay within `steps`
+        sigmas = geometric(self.steps - (self.sigma_max is None), top, low)
+        x = self.run(sigmas, n)
+        if not bool(torch.isfinite(x).all()):
+            raise FloatingPointError(f"{self.name}: samples are not finite; try more steps (now {self.steps})")
+        p = self.prior
+        self.diagnostics |= {"sigma_max": sigmas[0], "sigma_min": sigmas[-1]}
+        return Samples(x.reshape(n, *shape), p.nfe / n, p.nvjp / n, self.diagnostics)
+
+    def run(self, sigmas: list[float], n: int) -> Tensor:
+        """Samples of shape `(n, D)` along the given levels."""
+        raise NotImplementedError(f"{self.name} defines no run")
+
+    def range(self) -> tuple[float, float]:
+        """First and last noise level."""
+        top = self.sigma_max if self.sigma_max is not None else 10 * self.prior_scale()
+        if self.sigma_min is not None:
+            return top, self.sigma_min
+        s = float(self.data.s.max()) if len(self.data.s) else 0.0
+        return top, max(0.1 / max(s, 1.0), 1e-4 * top)
+
+    def prior_scale(self, iterations: int = 6) -> float:
+        """Largest standard deviation of the prior in any direction: at a huge level, Cov[x0] = sigma^2 dD/dx.
+
+        One evaluation of one image; the power iteration reuses its graph.
+        """
+        v, huge = self.noise(1), 1e3
+        _, vjp = self.prior.denoise_vjp(torch.zeros_like(v), huge)
+        for _ in range(iterations):
+            v = vjp(v / v.norm())
+        return max(huge * math.sqrt(float(v.norm())), 1e-3)
+
+    def noise(self, n: int) -> Tensor:
+        """Standard normal noise of shape `(n, D)` from the run's generator."""
+        return torch.randn(n, self.dim, generator=self.generator, **self.like)
+
+    def bar(self, items, desc: str | None = None):
+        return tqdm(items, desc=desc or self.name, disable=not self.progress)
+
+    def likelihood_score(self, x: Tensor, c: float) -> Tensor:
+        """A' (Sigma + c A A')^-1 (y - A x), shape of x = `(B, D)`."""
+        V, s, d = self.data.V, self.data.s, self.data.d
+        return (s * (d - s * (x @ V)) / (1 + c * s**2)) @ V.T
+
+
+class Guidance(Sampler):
+    """Samplers that replace E[x0 | x_t] by an estimate of E[x0 | x_t, y] and follow the reverse SDE.
+
+    Arguments:
+        correctors: Langevin steps at each level, each costing one more `posterior_denoise`.
+        tau: their size in units of sigma^2.
+    """
+
+    def __init__(self, *, correctors: int = 0, tau: float = 0.1, **options):
+        super().__init__(**options)
+        self.correctors, self.tau = correctors, tau
+
+    def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
+        """E[x0 | x_t, y], shape of x_t = `(B, D)`."""
+        raise NotImplementedError(f"{self.name} defines no posterior_denoise")
+
+    def run(self, sigmas: list[float], n: int) -> Tensor:
+        x = sigmas[0] * self.noise(n)
+        D = self.posterior_denoise(x, sigmas[0])
+        for s, r in self.bar(list(zip(sigmas[:-1], sigmas[1:], strict=True))):
+            x = ancestral(x, D, s, r, self.noise(n))
+            D_r = self.posterior_denoise(x, r)
+            x, D = x + correction(s, r) * (D_r - D), D_r
+            for _ in range(self.correctors):
+                x, D = self.langevin(x, D, r)
+        return D
+
+    def langevin(self, x: Tensor, D: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """One unadjusted Langevin step x + tau sigma^2 S + sigma sqrt(2 tau) eps with S = (D - x) / sigma^2."""
+        x = x + self.tau * (D - x) + sigma * math.sqrt(2 * self.tau) * self.noise(len(x))
+        return x, self.posterior_denoise(x, sigma)

@@ -1,0 +1,92 @@
+r"""Plug-and-play diffusion models (PnP-DM): a split Gibbs sampler.
+
+Samples :math:`\pi(x, z) \propto p(y \mid z) \, p(x) \, N(x; z, \rho^2)` by turns,
+
+.. math::
+    z \mid x \sim N(m, \Lambda^{-1}), \quad \Lambda = A^\top \Sigma^{-1} A + \rho^{-2}, \quad
+    m = \Lambda^{-1} (A^\top \Sigma^{-1} y + x / \rho^2); \qquad
+    x \mid z \sim p(x_0 \mid x_\rho = z)
+
+the second by the reverse SDE of the prior from level rho, started at z. With rho lowered from `rho_max` to `rho_min`,
+x ends at the exact posterior of data whose noise is :math:`\Sigma + \rho_\mathrm{min}^2 A A^\top`: right as rho_min
+goes to zero and the turns per level to infinity (mixing takes of order rho^-2 turns).
+
+References: Wu et al. (2024), arXiv:2405.18782, algorithm 1; Coeurdoux et al. (2023), arXiv:2304.11134;
+Xu & Chi (2024), "DPnP", arXiv:2403.17042.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from ..diffusion.schedule import ancestral, correction, geometric
+from .base import Sampler
+
+__all__ = ["PnPDM"]
+
+
+class PnPDM(Sampler):
+    """Creates the sampler.
+
+    Arguments:
+        steps: evaluations in all: turns x inner.
+        inner: evaluations per reverse run of the prior.
+        rho_max, rho_min: coupling of the first and the last turns; `None` takes the levels of the base class,
+            rho_max = sigma_max / 5 and rho_min = 0.3 times the smallest noise (in units of the image).
+        hold: share of the turns that are spent at rho_min.
+        correctors, tau: Langevin steps of the prior at the end of each reverse run, and their size.
+    """
+
+    name = "pnpdm"
+    exact_for = "any prior, as rho_min goes to 0 and the turns to infinity"
+
+    def __init__(
+        self,
+        *,
+        inner: int = 4,
+        rho_max: float | None = None,
+        rho_min: float | None = None,
+        hold: float = 0.3,
+        correctors: int = 0,
+        tau: float = 0.1,
+        **options,
+    ):
+        super().__init__(**options)
+        self.inner, self.rho_max, self.rho_min, self.hold = inner, rho_max, rho_min, hold
+        self.correctors, self.tau = correctors, tau
+
+    def run(self, sigmas: list[float], n: int) -> Tensor:
+        top = self.rho_max if self.rho_max is not None else sigmas[0] / 5
+        low = self.rho_min if self.rho_min is not None else 3 * sigmas[-1]
+        turns = max(self.steps // (self.inner + self.correctors), 2)
+        held = min(int(self.hold * turns), turns - 2)
+        rhos = geometric(turns - held, top, low) + [low] * held
+        self.diagnostics |= {"turns": turns, "rho_min": low}
+        x = self.noise(n) * top
+        for rho in self.bar(rhos):
+            x = self.prior_step(self.likelihood_step(x, rho), rho)
+        return x
+
+    def likelihood_step(self, x: Tensor, rho: float) -> Tensor:
+        """z | x: Gaussian, independent along the singular vectors; along the rest N(x, rho^2)."""
+        V, s, d = self.data.V, self.data.s, self.data.d
+        z, a = x + rho * self.noise(len(x)), x @ V
+        precision = s**2 + rho**-2
+        mean = (s * d + a / rho**2) / precision
+        eps = (z - x) @ V / rho
+        return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
+
+    def prior_step(self, z: Tensor, rho: float) -> Tensor:
+        """x ~ p(x0 | x_rho = z): the reverse SDE from rho to a tenth of it, then the denoiser."""
+        levels = geometric(self.inner, rho, 0.1 * rho)
+        x, D = z, self.prior.denoise(z, rho)
+        for s, r in zip(levels[:-1], levels[1:], strict=True):
+            x = ancestral(x, D, s, r, self.noise(len(x)))
+            D_r = self.prior.denoise(x, r)
+            x, D = x + correction(s, r) * (D_r - D), D_r
+        for _ in range(self.correctors):
+            x = x + self.tau * (D - x) + levels[-1] * math.sqrt(2 * self.tau) * self.noise(len(x))
+            D = self.prior.denoise(x, levels[-1])
+        return D

@@ -1,0 +1,1 @@
+"""Is the posterior right? Exact benchmarks, PQMass, residuals."""
