@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,25 @@ def test_a_lens_is_recovered_from_its_image():
     found = problem.residuals(ridge.reshape(1, 1, 16, 16))
     assert 0.85 < found["chi2_dof"][0] < 1.2
     assert annulus((5, 5), 1.0, (0.5, 1.2)).sum() == 4
+
+
+def test_the_real_lens_coarsely(root):
+    """Noise and Einstein radius of SDSSJ1430+4105 from its real image, where a mirror of the data is at hand."""
+    from skyscore.problems.lens_model import fit_lens
+    from skyscore.problems.sky_noise import measure_sky_noise
+
+    mirror = Path(os.environ.get("SKYSCORE_MIRROR", root.parent / "shared" / "data"))
+    found = {
+        p.stem: p for p in mirror.glob("raw.githubusercontent.com/*/*/*/dataset/slacs/slacs1430+4105/*.fits")
+    }
+    if not {"image", "noise_map", "psf", "mask"} <= set(found):
+        pytest.skip(
+            f"no image of SDSSJ1430+4105 in {mirror}; set SKYSCORE_MIRROR to a folder that holds the data"
+        )
+    image, noise_map, psf, good = read_imaging({k: str(v) for k, v in found.items()})
+    sky = measure_sky_noise(image, noise_map, 0.03)
+    assert 0.0025 < sky.std < 0.0033 and 0.3 < sky.rho[4, 5] < 0.45
+    assert abs(sky.slope * sky.exposure * sky.spread - 1) < 0.3  # photon noise, measured and predicted
+    model = fit_lens(image, good, sky, psf, 0.03, starts=2, coarse_pixels=24, fine_pixels=0)
+    assert 1.42 < float(model.fit.theta[0]) < 1.57  # published: 1.47 to 1.52 arcsec
+    assert model.fit.chi2 < 1.6

@@ -35,153 +35,61 @@ from .lens_simulated import simulate_lens
 
 __all__ = ["SETTINGS", "LensProblem"]
 
+# fmt: off
 SETTINGS = {
     "type": "object",
     "properties": {
-        "source_width": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 2.0,
-            "unit": "arcsec",
-            "description": "Side of the source frame; its pixels are those of the prior.",
-        },
-        "annulus": {
-            "type": "array",
-            "items": {"type": "number", "minimum": 0},
-            "minItems": 2,
-            "maxItems": 2,
-            "default": [0.4, 2.7],
-            "unit": "arcsec",
-            "description": "Inner and outer radius around the lens between which pixels are data.",
-        },
-        "subpixels": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 4,
-            "description": "Rays per side of an image pixel (Gauss-Legendre).",
-        },
-        "image_pixels": {
-            "type": "integer",
-            "minimum": 8,
-            "default": 64,
-            "unit": "pixel",
-            "description": "Simulated: side of the image.",
-        },
-        "image_scale": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 0.09,
-            "unit": "arcsec/pixel",
-            "description": "Simulated: pixel of the image.",
-        },
-        "psf_fwhm": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 0.15,
-            "unit": "arcsec",
-            "description": "Simulated: full width at half maximum of the Gaussian point-spread function.",
-        },
-        "snr": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 30.0,
-            "description": "Simulated: brightest pixel of the noiseless arcs / standard deviation of the noise.",
-        },
-        "correlation": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 0.45,
-            "default": 0.0,
-            "description": "Simulated: weight of the side neighbours in the kernel that makes the noise correlated.",
-        },
-        "lens": {
-            "type": "object",
-            "additionalProperties": False,
-            "default": {},
+        "source_width": {"type": "number", "exclusiveMinimum": 0, "default": 2.4, "unit": "arcsec",
+            "description": "Side of the source frame; its pixels are those of the prior."},
+        "annulus": {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
+            "default": [0.4, 2.7], "unit": "arcsec",
+            "description": "Inner and outer radius around the lens between which pixels are data."},
+        "subpixels": {"type": "integer", "minimum": 1, "default": 4,
+            "description": "Rays per side of an image pixel (Gauss-Legendre)."},
+        "image_pixels": {"type": "integer", "minimum": 8, "default": 64, "unit": "pixel",
+            "description": "Simulated: side of the image."},
+        "image_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.09, "unit": "arcsec/pixel",
+            "description": "Simulated: pixel of the image."},
+        "psf_fwhm": {"type": "number", "exclusiveMinimum": 0, "default": 0.15, "unit": "arcsec",
+            "description": "Simulated: full width at half maximum of the Gaussian point-spread function."},
+        "snr": {"type": "number", "exclusiveMinimum": 0, "default": 30.0,
+            "description": "Simulated: brightest pixel of the noiseless arcs / standard deviation of the noise."},
+        "correlation": {"type": "number", "minimum": 0, "maximum": 0.45, "default": 0.0,
+            "description": "Simulated: weight of the side neighbours in the kernel that makes the noise correlated."},
+        "lens": {"type": "object", "additionalProperties": False, "default": {},
             "description": "Simulated: the lens.",
             "properties": {
-                "theta_E": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "default": 1.5,
-                    "unit": "arcsec",
-                    "description": "Einstein radius on the intermediate axis.",
-                },
-                "q": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "maximum": 1,
-                    "default": 0.75,
-                    "description": "Axis ratio of the mass.",
-                },
-                "phi": {
-                    "type": "number",
-                    "default": 1.2,
-                    "unit": "radian",
-                    "description": "Position angle of the major axis, from +x to +y.",
-                },
+                "theta_E": {"type": "number", "exclusiveMinimum": 0, "default": 1.5, "unit": "arcsec",
+                    "description": "Einstein radius on the intermediate axis."},
+                "q": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.75,
+                    "description": "Axis ratio of the mass."},
+                "phi": {"type": "number", "default": 1.2, "unit": "radian",
+                    "description": "Position angle of the major axis, from +x to +y."},
                 "x0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
                 "y0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
-                "t": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "exclusiveMaximum": 2,
-                    "default": 1.0,
-                    "description": "Slope of the surface density; 1 is isothermal.",
-                },
+                "t": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 2, "default": 1.0,
+                    "description": "Slope of the surface density; 1 is isothermal."},
                 "gamma_1": {"type": "number", "default": 0.03, "description": "External shear."},
                 "gamma_2": {"type": "number", "default": -0.02, "description": "External shear."},
-            },
-        },
-        "source_center": {
-            "type": "array",
-            "items": {"type": "number"},
-            "minItems": 2,
-            "maxItems": 2,
-            "default": [0.1, 0.05],
-            "unit": "arcsec",
-            "description": "Simulated: x, y of the middle of the source frame.",
-        },
-        "pixel_scale": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 0.03,
-            "unit": "arcsec/pixel",
-            "description": "Real data: pixel of the image.",
-        },
-        "unit": {
-            "type": "string",
-            "default": "electron / s",
-            "description": "Real data: unit of the image, per pixel.",
-        },
-        "sky_radius": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 3.0,
-            "unit": "arcsec",
-            "description": "Real data: the noise is measured outside this radius.",
-        },
-        "fit_radius": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "default": 3.0,
-            "unit": "arcsec",
-            "description": "Real data: the lens is fitted to pixels inside this radius.",
-        },
-        "slope": {
-            "type": "string",
-            "enum": ["free", "isothermal"],
-            "default": "free",
-            "description": "Real data: whether the slope of the mass is fitted.",
-        },
-        "starts": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 4,
-            "description": "Real data: position angles from which the fit of the mass starts.",
-        },
+            }},
+        "source_center": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": [0.1, 0.05], "unit": "arcsec",
+            "description": "Simulated: x, y of the middle of the source frame."},
+        "pixel_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.03, "unit": "arcsec/pixel",
+            "description": "Real data: pixel of the image."},
+        "unit": {"type": "string", "default": "electron / s",
+            "description": "Real data: unit of the image, per pixel."},
+        "sky_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
+            "description": "Real data: the noise is measured outside this radius."},
+        "fit_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
+            "description": "Real data: the lens is fitted to pixels inside this radius."},
+        "slope": {"type": "string", "enum": ["free", "isothermal"], "default": "free",
+            "description": "Real data: whether the slope of the mass is fitted."},
+        "starts": {"type": "integer", "minimum": 1, "default": 4,
+            "description": "Real data: position angles from which the fit of the mass starts."},
     },
 }
+# fmt: on
 
 
 class LensProblem(Problem):
@@ -308,7 +216,8 @@ class LensProblem(Problem):
         """r' Sigma^-1 r / M of each sample, r = y - source - light (light drawn given the sample), M unmasked pixels.
 
         Keys: `chi2_dof` under the frozen noise law; `chi2_dof_shipped_noise` under the noise map as it was shipped;
-        `chi2_dof_diagonal` under the frozen standard deviations without their correlation.
+        `chi2_dof_diagonal` under the frozen standard deviations without their correlation; `chi2_dof_bright_arcs` under
+        the frozen law on the pixels where the arcs exceed three standard deviations.
         """
         arcs, light = self.model(x)
         r = self.image[self.keep] - arcs - light
@@ -319,6 +228,13 @@ class LensProblem(Problem):
         found["chi2_dof_diagonal"] = (r / self.std[self.keep]).square().mean(1).numpy()
         if self.shipped is not None:
             found["chi2_dof_shipped_noise"] = (r / self.shipped[self.keep]).square().mean(1).numpy()
+        bright = arcs.mean(0) > 3 * self.std[self.keep]
+        if bright.any() and self.rho is not None:
+            only = self.keep.clone()
+            only[self.keep] = bright
+            law = CorrelatedNoise(self.std, self.rho, only)
+            found["chi2_dof_bright_arcs"] = law.whiten(r[:, bright]).square().mean(1).numpy()
+            found["bright_arc_pixels"] = int(bright.sum())
         if "truth" in self.observation.arrays:
             truth = torch.as_tensor(self.observation.arrays["truth"]).double()
             found["rms_to_truth"] = (x.double().cpu() - truth).square().flatten(1).mean(1).sqrt().numpy()
@@ -327,28 +243,46 @@ class LensProblem(Problem):
     def panels(self, x: Tensor) -> list[Panel]:
         a, physical = self.observation.attrs, self.to_physical(x.double().cpu())
         arcs, light = self.model(x)
-        frame = np.full((5, *self.keep.shape), np.nan)
         y, mean = self.image[self.keep], (arcs + light).mean(0)
-        for k, v in enumerate((y - light.mean(0), arcs.mean(0), (y - mean) / self.std[self.keep])):
-            frame[k][self.keep] = v
         image_scale, scale, unit = a["image_scale"], a["source_scale"], self.unit
-        data = "observation, lens light subtracted" if self.light is not None else "observation"
+
+        def image(values: Tensor) -> np.ndarray:
+            frame = np.full(self.keep.shape, np.nan)
+            frame[self.keep] = values
+            return frame
+
         panels = [
-            Panel(frame[0], data, image_scale, unit, "arcs"),
-            Panel(frame[1], "model: posterior mean", image_scale, unit, "arcs"),
-            Panel(frame[2], "residual / sigma", image_scale, "sigma", "residual", "signed"),
+            Panel(image(arcs.mean(0)), "model: posterior mean", image_scale, unit, "arcs"),
+            Panel(
+                image((y - mean) / self.std[self.keep]),
+                "residual / sigma",
+                image_scale,
+                "sigma",
+                "sigma",
+                "signed",
+            ),
             Panel(physical[:, 0].mean(0).numpy(), "source: posterior mean", scale, unit, "source"),
             Panel(
                 physical[:, 0].std(0).numpy(), "source: standard deviation", scale, unit, "spread", "spread"
             ),
         ]
+        if self.light is None:
+            panels.insert(0, Panel(image(y), "observation", image_scale, unit, "arcs"))
+        else:
+            subtracted = Panel(image(y - light.mean(0)), "lens light subtracted", image_scale, unit, "arcs")
+            panels = [
+                Panel(self.image.numpy(), "observation", image_scale, unit, "observation"),
+                subtracted,
+                *panels,
+            ]
         if "truth" in self.observation.arrays:
             truth = self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
             panels.insert(3, Panel(truth, "source: truth", scale, unit, "source"))
         samples = [
-            Panel(p[0].numpy(), f"sample {k + 1}", scale, unit, "source") for k, p in enumerate(physical[:5])
+            Panel(p[0].numpy(), f"source: sample {k + 1}", scale, unit, "source")
+            for k, p in enumerate(physical)
         ]
-        return panels + samples
+        return panels + samples[: 12 - len(panels)]
 
     # ------------------------------------------------------------------ observations
 

@@ -78,50 +78,40 @@ def fit_lens(
         slope: "free" (prior 1 +- 0.1 for t) or "isothermal".
         source_width: side of the source grid (arcsec), generous.
         starts: position angles tried for the mass.
-        coarse_pixels, fine_pixels: side of the source grid in the two stages.
+        coarse_pixels, fine_pixels: side of the source grid in the two stages; no fine stage where the latter is 0.
     """
     clock = time.perf_counter()
     sigmas = tuple(np.geomspace(scale, 8.0, 14))
-    coarse, coarse_psf = _binned(image, BIN), _binned_psf(psf, BIN)
     smooth = gaussian_filter(image, 2.0)
-    deviation = noise.deviation(smooth) * np.sqrt(noise.spread)
-    deviation = np.where(good, deviation, np.inf)  # no weight
+    deviation = np.where(good, noise.deviation(smooth) * np.sqrt(noise.spread), np.inf)  # infinite: no weight
+    coarse, coarse_psf = torch.from_numpy(_binned(image, BIN)), _binned_psf(psf, BIN)
     coarse_deviation = torch.from_numpy(np.sqrt(_binned(deviation**2, BIN)) / BIN)
-    coarse = torch.from_numpy(coarse)
 
     light = LightModel(tuple(coarse.shape), scale * BIN, coarse_psf, sigmas)
-    shape, amplitudes, arcs = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
+    shape, mean, arcs = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
+    amplitudes = (mean, _amplitude_freedom(light, shape, mean))
     print(f"light alone: centre {shape[0]:.3f}, {shape[1]:.3f} arcsec; {time.perf_counter() - clock:.0f} s")
-    sd = _amplitude_freedom(light, shape, amplitudes)
 
-    # ---- mass, coarse
-    inner, crop = _window(coarse.shape, scale * BIN, radius, hole)
-    cut = LightModel(tuple(coarse[crop].shape), scale * BIN, coarse_psf, sigmas)
-    weight = torch.where(inner, 1 / coarse_deviation, 0.0)[crop]
     theta_0 = torch.tensor([v[0] for v in MASS.values()] + list(shape), dtype=torch.float64)
     theta_sd = torch.tensor([v[1] for v in MASS.values()] + [0.0] * len(shape), dtype=torch.float64)
     names = list(MASS)
     theta_0[names.index("x0")], theta_0[names.index("y0")] = shape[0], shape[1]
     if slope == "isothermal":
         theta_sd[names.index("t")] = 0.0
-    fit = LensFit(
-        coarse[crop],
-        weight,
-        coarse_psf,
-        scale * BIN,
-        cut,
-        (amplitudes, sd),
-        coarse_pixels,
-        source_width,
-        arcs[crop],
-        theta_0,
-        theta_sd,
-    )
-    tried, strength = [], 1e3
+
+    def stage(image, deviation, arcs, psf, scale, pixels) -> LensFit:
+        inner, crop = _window(image.shape, scale, radius, hole)
+        weight = torch.where(inner, 1 / deviation, 0.0)[crop]
+        light = LightModel(tuple(weight.shape), scale, psf, sigmas)
+        data = (image[crop], weight, psf, scale, light, amplitudes)
+        return LensFit(*data, pixels, source_width, arcs[crop] * inner[crop], theta_0, theta_sd)
+
+    fit = stage(coarse, coarse_deviation, arcs, coarse_psf, scale * BIN, coarse_pixels)
+    tried = []
     for k in range(starts):
         theta = theta_0.clone()
         theta[1], theta[2] = ellipticity(0.75, np.pi * k / starts)
-        tried.append(fit.run(theta, strength, iterations=6, adapt=3))
+        tried.append(fit.run(theta, 1e3, iterations=6, adapt=3))
         print(f"start {k + 1}/{starts}: {_summary(tried[-1])}; {time.perf_counter() - clock:.0f} s")
     best = sorted(tried, key=lambda result: result.objective)[:2]
     best = min(
@@ -129,32 +119,17 @@ def fit_lens(
     )
     print(f"best, coarse: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
 
-    # ---- mass and light, fine
-    full, whole_psf = torch.from_numpy(image), torch.from_numpy(psf)
-    inner, crop = _window(image.shape, scale, radius, hole)
-    cut = LightModel(tuple(full[crop].shape), scale, whole_psf, sigmas)
-    weight = torch.where(inner, 1 / torch.from_numpy(deviation), 0.0)[crop]
-    theta_sd[len(MASS) :] = torch.tensor([0.03, 0.03] + [0.1] * (len(shape) - 2))
-    residue = torch.from_numpy(smooth)[crop] - torch.einsum("k,khw->hw", amplitudes, cut.basis(shape))
-    fine_arcs = _arc_light(residue, torch.from_numpy(deviation)[crop], scale) * inner[crop]
-    fit = LensFit(
-        full[crop],
-        weight,
-        whole_psf,
-        scale,
-        cut,
-        (amplitudes, sd),
-        fine_pixels,
-        source_width,
-        fine_arcs,
-        best.theta,
-        theta_sd,
-    )
-    fit.theta_0 = theta_0
-    best = fit.run(best.theta, best.strength * (coarse_pixels / fine_pixels) ** 2, iterations=8, adapt=3)
-    print(f"fine: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
-    starts_tried = [{"objective": t.objective, "chi2": t.chi2, "theta_E": float(t.theta[0])} for t in tried]
-    return LensModel(best, sigmas, amplitudes, sd, source_width, starts_tried, time.perf_counter() - clock)
+    if fine_pixels:
+        theta_sd[len(MASS) :] = torch.tensor([0.03, 0.03] + [0.1] * (len(shape) - 2))
+        full, deviation = torch.from_numpy(image), torch.from_numpy(deviation)
+        light = LightModel(tuple(full.shape), scale, torch.from_numpy(psf), sigmas)
+        residue = torch.from_numpy(smooth) - torch.einsum("k,khw->hw", mean, light.basis(shape))
+        arcs = _arc_light(residue, deviation, scale)
+        fit = stage(full, deviation, arcs, torch.from_numpy(psf), scale, fine_pixels)
+        best = fit.run(best.theta, best.strength * (coarse_pixels / fine_pixels) ** 2, iterations=8, adapt=3)
+        print(f"fine: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
+    outcomes = [{"objective": t.objective, "chi2": t.chi2, "theta_E": float(t.theta[0])} for t in tried]
+    return LensModel(best, sigmas, *amplitudes, source_width, outcomes, time.perf_counter() - clock)
 
 
 def _lower_envelope(light: LightModel, image: Tensor, deviation: Tensor, radius: float, rounds: int = 6):

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from .. import io
-from ..operators.lensing import annulus, critical_area_radius
+from ..operators.lensing import annulus, critical_area_radius, deflection, pixel_grid
 from .lens_fit import MASS, mass_parameters
 from .lens_light import LightModel
 from .lens_model import LensModel, fit_lens
@@ -72,10 +72,13 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
     half = math.ceil(s["annulus"][1] / scale) + 3
     cut = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in image.shape)
     # the flux that sets the photon noise is the fitted model, and beyond its frame the smoothed image
-    flux, n = gaussian_filter(image, 2.0), fit.light.shape[0]
+    smooth, n = gaussian_filter(image, 2.0), fit.light.shape[0]
     inner = tuple(slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m in image.shape)
+    flux = smooth.copy()
     flux[inner] = (fit.light + fit.arcs).numpy()
     std = sky.deviation(flux)[cut]
+    arcs = np.where(keep[inner], smooth[inner] - fit.light.numpy(), 0.0)
+    inside = traced_inside(arcs, sky.deviation(flux)[inner], scale, lens, fit.center, s["source_width"])
     basis = LightModel(std.shape, scale, torch.from_numpy(psf), model.sigmas).basis(light)
     arrays = {
         "image": image[cut],
@@ -138,16 +141,20 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
         "variance_per_flux": 1 / (sky.exposure * sky.spread),
         "variance_per_flux_on_sky": sky.slope,
         "unmasked_pixels": int(keep.sum()),
-        "light_inside_source_frame": light_inside(fit.source, model, s["source_width"]),
+        "arc_light_inside_frame": inside,
     }
     return arrays, attrs
 
 
-def light_inside(source, model: LensModel, width: float) -> float:
-    """Share of the fitted source's light within a centred square of side `width` (arcsec)."""
-    n = source.shape[0]
-    position = ((torch.arange(n) - (n - 1) / 2) * model.source_width / n).abs() < width / 2
-    return float(source[position][:, position].sum() / source.sum())
+def traced_inside(
+    arcs: np.ndarray, sigma: np.ndarray, scale: float, lens: dict, center, width: float
+) -> float:
+    """Share of the light of `arcs` (H, W) above three sigma that the lens maps into a source frame of side `width`."""
+    x, y = pixel_grid(arcs.shape, scale)
+    ax, ay = deflection(x, y, lens)
+    inside = ((x - ax - center[0]).abs() < width / 2) & ((y - ay - center[1]).abs() < width / 2)
+    bright = np.where(arcs > 3 * sigma, arcs, 0.0)
+    return float(bright[inside.numpy()].sum() / bright.sum())
 
 
 def read_imaging(files: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
