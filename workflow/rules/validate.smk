@@ -60,7 +60,7 @@ rule exact:
     benchmark:
         "<benchmarks>/exact/{sampler}.tsv"
     conda:
-        "../../envs/validate.yaml"
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=2000,
