@@ -142,6 +142,7 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
         "variance_per_flux_on_sky": sky.slope,
         "unmasked_pixels": int(keep.sum()),
         "arc_light_inside_frame": inside,
+        "arc_light_inside_annulus": float(fit.arcs.numpy()[keep[inner]].sum() / fit.arcs.sum()),
     }
     return arrays, attrs
 
