@@ -1,7 +1,7 @@
-"""A sampler against posteriors known in closed form. Reads nothing; writes <sampler>.json.
+"""One sampler on the exact benchmark: numbers exact/<sampler>/<task>/<metric>, means over the priors of each task.
 
-For each task the mean over priors of (sliced Wasserstein-2 distance to exact draws / the same between exact draws),
-with its standard error, and the cost in evaluations and vector-Jacobian products per sample.
+`ratio`: sliced Wasserstein-2 distance to exact posterior draws over that between two exact sets, 1 is the floor;
+`ratio_error`: its standard error; `ratio_prior<k>`: of each prior; cost in evaluations and vector-Jacobian products.
 """
 
 import math
@@ -10,27 +10,34 @@ from tqdm import tqdm
 
 from skyscore import io
 from skyscore.provenance import provenance
-from skyscore.validation import exact
+from skyscore.seeds import job_seed
+from skyscore.validation.exact import make_prior, make_task, measure
+
+
+def over_priors(found):
+    """Means over priors of each metric; the errors of independent means add in squares."""
+    mean = {key: sum(one[key] for one in found) / len(found) for key in found[0] if key != "ratio_error"}
+    mean["ratio_error"] = math.hypot(*(one["ratio_error"] for one in found)) / len(found)
+    mean["cost"] = mean["nfe"] + 2 * mean["nvjp"]
+    return mean | {f"ratio_prior{index}": one["ratio"] for index, one in enumerate(found)}
 
 
 def main(numbers, *, name, sampler, settings, seed, code=None):
     options = {key: value for key, value in sampler.items() if key != "name"}
-    priors = [exact.make_prior(seed + k) for k in range(settings["priors"])]
+    budget = {key: settings[key] for key in ("repeats", "pairs")}
+    priors = [make_prior(job_seed(seed, "prior", str(index))) for index in range(settings["priors"])]
     flat = {}
     for task in tqdm(settings["tasks"], desc=name):
         found = []
-        for k, prior in enumerate(priors):
-            one = exact.make_task(task, prior, seed + k)
+        for index, prior in enumerate(priors):
+            case = make_task(task, prior, job_seed(seed, "task", task, str(index)))
             found.append(
-                exact.measure(
-                    one, sampler["name"], options, settings["n"], settings["repeats"], settings["pairs"], seed + k
-                )
+                measure(case, sampler["name"], options, settings["samples"], **budget, seed=seed + index)
             )
-        for key in found[0]:
-            values = [one[key] for one in found]
-            flat[f"exact/{name}/{task}/{key}"] = sum(values) / len(values)
-        errors = [one["ratio_error"] for one in found]
-        flat[f"exact/{name}/{task}/ratio_error"] = math.sqrt(sum(e**2 for e in errors)) / len(errors)
+        flat |= {f"exact/{name}/{task}/{key}": value for key, value in over_priors(found).items()}
+    flat[f"exact/{name}/ratio_mean"] = sum(
+        flat[f"exact/{name}/{task}/ratio"] for task in settings["tasks"]
+    ) / len(settings["tasks"])
     io.write_numbers(numbers, flat, provenance({"sampler": sampler, **settings}, seed, code=code))
 
 

@@ -86,6 +86,13 @@ def test_options_of_samplers_are_those_of_the_code():
         assert all(about["description"] for about in found[name].values()), name
 
 
+def test_tasks_of_the_exact_benchmark_are_those_of_the_code():
+    from skyscore.validation.exact import TASKS
+
+    tasks = settings.load_schema("config")["$defs"]["exact"]["properties"]["tasks"]
+    assert tasks["default"] == tasks["items"]["enum"] == list(TASKS)
+
+
 def test_kinds_of_problems_are_those_of_the_code():
     from skyscore.problems import PROBLEMS
 
