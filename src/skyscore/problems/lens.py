@@ -270,11 +270,9 @@ class LensProblem(Problem):
             panels.insert(0, Panel(image(y), "observation", image_scale, unit, "arcs"))
         else:
             subtracted = Panel(image(y - light.mean(0)), "lens light subtracted", image_scale, unit, "arcs")
-            panels = [
-                Panel(self.image.numpy(), "observation", image_scale, unit, "observation"),
-                subtracted,
-                *panels,
-            ]
+            clipped = np.minimum(self.image.numpy(), 1.5 * float(arcs.max()))  # the core would hide the arcs
+            whole = Panel(clipped, "observation, core clipped", image_scale, unit, "observation")
+            panels = [whole, subtracted, *panels]
         if "truth" in self.observation.arrays:
             truth = self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
             panels.insert(3, Panel(truth, "source: truth", scale, unit, "source"))

@@ -186,10 +186,8 @@ class LensFit:
         if not mass:
             model = torch.einsum("k,khw->hw", at["a"], self.light_model.basis(theta[len(MASS) :]))
             return self.w * model[self.keep]
-        p = self.psf.shape[0] // 2
-        shape = tuple(n + 2 * p for n in self.image.shape)
         k = self.subpixels
-        fine = tuple(n * k for n in shape)
+        fine = tuple(k * (n + p // 2 * 2) for n, p in zip(self.image.shape, self.psf.shape, strict=True))
         x, y = pixel_grid(fine, self.scale / k)
         ax, ay = deflection(x, y, mass_parameters(theta))
         half = self.n * self.source_scale / 2
