@@ -15,6 +15,8 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "src"))
 # for the scripts: this checkout's library comes before one that is installed
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os.environ.get("PYTHONPATH")])))
+# threads of torch that wait must not spin: on a machine shared with other work that slows small networks fifty times
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from skyscore import settings
 
@@ -93,6 +95,12 @@ def seed_of(rule):
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     return seed
+
+
+def seed_of_images(wildcards):
+    """Seed of one split of a data set; the training set's is that of the data set itself."""
+    split = [] if wildcards.split == "train" else [wildcards.split]
+    return seed_of("prepare")([wildcards.dataset, *split])
 
 
 def code_version(*modules):

@@ -14,7 +14,7 @@ rule prepare:
     params:
         split="{split}",
         settings=dataset_settings,
-        seed=seed_of("prepare"),
+        seed=seed_of_images,
         code=code_version("simulate"),
     message:
         "Simulating the {wildcards.split} images of {wildcards.dataset}"
