@@ -46,6 +46,11 @@ rule figures:
         figures(config["target"]),
 
 
+rule samplers:
+    input:
+        "<results>/figures/exact.pdf",
+
+
 rule real:
     input:
         products("real"),

@@ -13,10 +13,12 @@ from skyscore.samplers import sample
 def main(observation, prior, posterior, fits, *, sampler, n, seed, device="auto", code=None):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
-    options = {key: value for key, value in sampler.items() if key != "name"}
+    network = NeuralPrior.load(prior, device)
+    options = {"sigma_max": network.sigma_max, "sigma_min": network.sigma_min}
+    options |= {key: value for key, value in sampler.items() if key != "name"}
     samples = sample(
         sampler["name"],
-        NeuralPrior.load(prior, device),
+        network,
         problem.likelihood,
         n,
         generator=io.generator(seed, device),

@@ -224,6 +224,8 @@ def check(value: Any, schema: Mapping, root: Mapping, path: Path_, source: Sourc
     where = place(path, source)
     allowed = schema.get("type")
     allowed = [allowed] if isinstance(allowed, str) else allowed
+    if allowed and "boolean" in allowed and value in ("true", "false"):
+        value = value == "true"  # `--config train=true` arrives as text
     if allowed and not any(has_type(value, name) for name in allowed):
         raise SettingsError(
             f"{where} is {value!r}, expected {' or '.join(allowed)}; {schema.get('description', '')}"

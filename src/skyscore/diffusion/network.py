@@ -53,7 +53,9 @@ class Block(nn.Module):
         if self.heads:
             B, C, H, W = h.shape
             qkv = self.qkv(self.norm3(h)).reshape(B, 3, self.heads, C // self.heads, H * W)
-            q, k, v = qkv.unbind(1)  # (B, heads, C / heads, H W); on so few positions the product itself is fastest
+            q, k, v = qkv.unbind(
+                1
+            )  # (B, heads, C / heads, H W); on so few positions the product itself is fastest
             a = torch.softmax(q.transpose(2, 3) @ k / math.sqrt(q.shape[2]), dim=-1)
             h = h + self.proj((v @ a.transpose(2, 3)).reshape(B, C, H, W))
         return h
@@ -76,10 +78,14 @@ class UNet(nn.Module):
         c_emb, side = 4 * channels[0], pixels // patch
         freqs = torch.exp(torch.linspace(math.log(0.5), math.log(64.0), channels[0] // 2))
         self.register_buffer("freqs", freqs, persistent=False)
-        self.embed = nn.Sequential(nn.Linear(channels[0], c_emb), nn.SiLU(), nn.Linear(c_emb, c_emb), nn.SiLU())
+        self.embed = nn.Sequential(
+            nn.Linear(channels[0], c_emb), nn.SiLU(), nn.Linear(c_emb, c_emb), nn.SiLU()
+        )
         # the position enters as two coordinate channels: galaxies are centred, and convolutions cannot see it
         axis = (torch.arange(side) + 0.5) / side * 2 - 1
-        self.register_buffer("grid", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False)
+        self.register_buffer(
+            "grid", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False
+        )
         self.stem = nn.Conv2d(patch**2 + 2, channels[0], 3, padding=1)
 
         def block(c_in, c_out, side):

@@ -18,21 +18,28 @@ References: Ho et al. (2020), arXiv:2006.11239, eq. 6 (ancestral); Xue et al. (2
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 
-import torch
 from torch import Tensor
 
-__all__ = ["ancestral", "correction", "geometric", "heun", "karras"]
+__all__ = ["ancestral", "correction", "geometric", "heun", "karras", "linear"]
 
 
 def geometric(steps: int, sigma_max: float, sigma_min: float) -> list[float]:
     """`steps` levels from sigma_max down to sigma_min, equally spaced in their logarithm."""
     if steps < 2 or not sigma_max > sigma_min > 0:
-        raise ValueError(f"need steps >= 2 and sigma_max > sigma_min > 0, not {steps}, {sigma_max}, {sigma_min}")
+        raise ValueError(
+            f"need steps >= 2 and sigma_max > sigma_min > 0, not {steps}, {sigma_max}, {sigma_min}"
+        )
     ratio = math.log(sigma_min / sigma_max) / (steps - 1)
     return [sigma_max * math.exp(i * ratio) for i in range(steps)]
+
+
+def linear(steps: int, sigma: float) -> list[float]:
+    """`steps` levels equally spaced from sigma towards 0, which is left out: for short runs from a known point."""
+    return [sigma * (1 - i / steps) for i in range(steps)]
 
 
 def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> list[float]:
@@ -58,7 +65,7 @@ def heun(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: Iterable
     Costs `2 * len(sigmas) - 1` evaluations.
     """
     sigmas = list(sigmas)
-    for s, r in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, r in itertools.pairwise(sigmas):
         d = (x - denoise(x, s)) / s
         x_r = x + (r - s) * d
         x = x + (r - s) * 0.5 * (d + (x_r - denoise(x_r, r)) / r)

@@ -47,7 +47,9 @@ def learning_rate(step: int, settings: dict) -> float:
 
 def symmetry(x: Tensor, generator: torch.Generator) -> Tensor:
     """One of the eight flips and turns of the square for each image: the sky has no preferred direction."""
-    k = torch.randint(8, (len(x),), generator=generator, device=generator.device).to(x.device)[:, None, None, None]
+    k = torch.randint(8, (len(x),), generator=generator, device=generator.device).to(x.device)[
+        :, None, None, None
+    ]
     x = torch.where(k % 2 == 1, x.flip(-1), x)
     x = torch.where(k // 2 % 2 == 1, x.flip(-2), x)
     return torch.where(k // 4 == 1, x.transpose(-1, -2), x)
@@ -116,7 +118,9 @@ def train(
             recent = float(torch.stack(losses[-50:]).mean())
             bar.set_postfix(loss=f"{recent:.4f}")
             if not math.isfinite(recent):
-                raise FloatingPointError(f"training diverged at step {step + 1}: lower learning_rate and start anew")
+                raise FloatingPointError(
+                    f"training diverged at step {step + 1}: lower learning_rate and start anew"
+                )
         if checkpoint is not None and ((step + 1) % settings["checkpoint_every"] == 0 or step + 1 == last):
             keep(checkpoint, step + 1, model, average, optimizer, losses)
     with torch.no_grad():
@@ -145,7 +149,7 @@ def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int,
     try:
         with safe_open(path, framework="pt") as f:
             step = int(f.metadata()["step"])
-            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (safe_open is no mapping)
+            state = {k: f.get_tensor(k) for k in f.keys()}
     except (SafetensorError, KeyError, OSError) as error:
         print(f"{path}: checkpoint is damaged ({error}); training starts anew")
         return 0, []

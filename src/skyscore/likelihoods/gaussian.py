@@ -59,13 +59,17 @@ class GaussianLikelihood:
 
     def __init__(self, operator: LinearOperator, y: Tensor, std):
         if tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape):
-            raise ValueError(f"GaussianLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}")
+            raise ValueError(
+                f"GaussianLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}"
+            )
         self.operator, self.y = operator, y
         self.law = None if isinstance(std, int | float | Tensor) else std
         if self.law is None:
             self.std = torch.as_tensor(std, dtype=y.dtype, device=y.device)
             if not bool((self.std > 0).all()):
-                raise ValueError("GaussianLikelihood: the noise standard deviation must be positive everywhere")
+                raise ValueError(
+                    "GaussianLikelihood: the noise standard deviation must be positive everywhere"
+                )
         self._spectrum: tuple[Tensor, Tensor, Tensor] | None = None  # U' Sigma^-1/2 as a map, V, s
 
     @property

@@ -91,7 +91,11 @@ class GaussianMixturePrior:
         L = torch.linalg.cholesky(S)
         r = f.d - means @ W.T
         e = torch.linalg.solve_triangular(L, r[..., None], upper=False)
-        log_w = self.weights.double().log() - 0.5 * e.square().sum((1, 2)) - L.diagonal(dim1=1, dim2=2).log().sum(1)
+        log_w = (
+            self.weights.double().log()
+            - 0.5 * e.square().sum((1, 2))
+            - L.diagonal(dim1=1, dim2=2).log().sum(1)
+        )
         gain = torch.cholesky_solve(WC, L)  # S^-1 W C
         m = means + (gain.mT @ r[..., None])[..., 0]
         C = covariances - WC.mT @ gain

@@ -66,7 +66,9 @@ def sample(
     # each observation has its own stream, so that a population does not depend on those before it
     seeds = torch.randint(2**62, (len(likelihood.y),), generator=generator, device=generator.device).tolist()
     runs = [
-        sampler(prior, likelihood.observation(o), n, torch.Generator(generator.device).manual_seed(seed), progress)
+        sampler(
+            prior, likelihood.observation(o), n, torch.Generator(generator.device).manual_seed(seed), progress
+        )
         for o, seed in enumerate(seeds)
     ]
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}

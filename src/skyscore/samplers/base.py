@@ -7,6 +7,7 @@ value decomposition of its whitened operator, :math:`\Sigma^{-1/2} A = U \, \mat
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -97,14 +98,23 @@ class Sampler:
     exact_for = "nothing"
 
     def __init__(
-        self, steps: int = 100, sigma_max: float | None = None, sigma_min: float | None = None, batch: int = 1024
+        self,
+        steps: int = 100,
+        sigma_max: float | None = None,
+        sigma_min: float | None = None,
+        batch: int = 1024,
     ):
         if steps < 3:
             raise ValueError(f"{self.name}: steps must be at least 3, not {steps}")
         self.steps, self.sigma_max, self.sigma_min, self.batch = steps, sigma_max, sigma_min, batch
 
     def __call__(
-        self, prior, likelihood: GaussianLikelihood, n: int, generator: torch.Generator, progress: bool = False
+        self,
+        prior,
+        likelihood: GaussianLikelihood,
+        n: int,
+        generator: torch.Generator,
+        progress: bool = False,
     ) -> Samples:
         """n samples of the posterior of one observation."""
         shape = tuple(likelihood.operator.in_shape)
@@ -115,11 +125,14 @@ class Sampler:
         self.like = {"dtype": y.dtype, "device": y.device}
         self.progress, self.diagnostics = progress, {}
         top, low = self.range()
-        # finding the range cost an evaluation: one level less, so that evaluations stay within `steps`
-        sigmas = geometric(self.steps - (self.sigma_max is None), top, low)
+        self.prepare(top)
+        # learning about the prior cost an evaluation or two of one image: one level less keeps all within `steps`
+        sigmas = geometric(self.steps - (self.prior.nfe > 0), top, low)
         x = self.run(sigmas, n)
         if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError(f"{self.name}: samples are not finite; try more steps (now {self.steps})")
+            raise FloatingPointError(
+                f"{self.name}: samples are not finite; try more steps (now {self.steps})"
+            )
         p = self.prior
         self.diagnostics |= {"sigma_max": sigmas[0], "sigma_min": sigmas[-1]}
         return Samples(x.reshape(n, *shape), p.nfe / n, p.nvjp / n, self.diagnostics)
@@ -127,6 +140,9 @@ class Sampler:
     def run(self, sigmas: list[float], n: int) -> Tensor:
         """Samples of shape `(n, D)` along the given levels."""
         raise NotImplementedError(f"{self.name} defines no run")
+
+    def prepare(self, sigma_max: float) -> None:
+        """What a sampler wants to know of the prior before it starts; called once the first level is known."""
 
     def range(self) -> tuple[float, float]:
         """First and last noise level."""
@@ -146,6 +162,14 @@ class Sampler:
         for _ in range(iterations):
             v = vjp(v / v.norm())
         return max(huge * math.sqrt(float(v.norm())), 1e-3)
+
+    def white_variance(self, sigma_max: float, probes: int = 8) -> float:
+        """Mean variance of the prior per pixel, the trace of sigma^2 dD/dx at the first level, by random probes."""
+        x = sigma_max * self.noise(1)
+        _, vjp = self.prior.denoise_vjp(x, sigma_max)
+        v = [self.noise(1).sign() for _ in range(probes)]
+        trace = sum(float((u * vjp(u)).sum()) for u in v) / probes
+        return max(sigma_max**2 * trace / self.dim, 1e-8)
 
     def noise(self, n: int) -> Tensor:
         """Standard normal noise of shape `(n, D)` from the run's generator."""
@@ -179,7 +203,7 @@ class Guidance(Sampler):
     def run(self, sigmas: list[float], n: int) -> Tensor:
         x = sigmas[0] * self.noise(n)
         D = self.posterior_denoise(x, sigmas[0])
-        for s, r in self.bar(list(zip(sigmas[:-1], sigmas[1:], strict=True))):
+        for s, r in self.bar(list(itertools.pairwise(sigmas))):
             x = ancestral(x, D, s, r, self.noise(n))
             D_r = self.posterior_denoise(x, r)
             x, D = x + correction(s, r) * (D_r - D), D_r

@@ -16,6 +16,7 @@ References: Chung et al. (2023), arXiv:2209.14687, eq. 10-16 and algorithm 1.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -54,7 +55,7 @@ class DPS(Guidance):
         V, s, d = self.data.V, self.data.s, self.data.d
         # the published norm is that of y - A D in the units of y: for white noise, the whitened one times its std
         x = sigmas[0] * self.noise(n)
-        for a, b in self.bar(list(zip(sigmas[:-1], sigmas[1:], strict=True))):
+        for a, b in self.bar(list(itertools.pairwise(sigmas))):
             D, vjp = self.prior.denoise_vjp(x, a)
             r = d - s * (D @ V)
             step = vjp((s * r) @ V.T / r.norm(dim=1, keepdim=True)) * self.noise_std

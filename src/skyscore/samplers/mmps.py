@@ -55,15 +55,21 @@ class MMPS(Guidance):
     Arguments:
         cg_steps: conjugate-gradient steps at most, each costing one vector-Jacobian product.
         tolerance: relative residual at which they stop.
+        prior_variance: of the white prior behind the preconditioner, in prior units squared; measured by default.
     """
 
     name = "mmps"
     needs_vjp = True
     exact_for = "Gaussian priors"
 
-    def __init__(self, *, cg_steps: int = 5, tolerance: float = 1e-3, **options):
+    def __init__(
+        self, *, cg_steps: int = 5, tolerance: float = 1e-3, prior_variance: float | None = None, **options
+    ):
         super().__init__(**options)
-        self.cg_steps, self.tolerance = cg_steps, tolerance
+        self.cg_steps, self.tolerance, self.prior_variance = cg_steps, tolerance, prior_variance
+
+    def prepare(self, sigma_max: float) -> None:
+        self.white = self.prior_variance or self.white_variance(sigma_max)
 
     def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
         V, s, d = self.data.V, self.data.s, self.data.d
@@ -72,7 +78,7 @@ class MMPS(Guidance):
         def covariance(v: Tensor) -> Tensor:  # (1 + s^2 W J W') v in singular coordinates of the data
             return v + sigma_t**2 * s * (vjp((s * v) @ V.T) @ V)
 
-        white = sigma_t**2 / (1 + sigma_t**2)
+        white = sigma_t**2 * self.white / (self.white + sigma_t**2)
         v = conjugate_gradient(
             covariance, d - s * (D @ V), lambda r: r / (1 + white * s**2), self.cg_steps, self.tolerance
         )

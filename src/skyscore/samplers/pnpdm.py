@@ -17,11 +17,12 @@ Xu & Chi (2024), "DPnP", arXiv:2403.17042.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral, correction, geometric
+from ..diffusion.schedule import ancestral, correction, geometric, linear
 from .base import Sampler
 
 __all__ = ["PnPDM"]
@@ -32,7 +33,7 @@ class PnPDM(Sampler):
 
     Arguments:
         steps: evaluations in all: turns x inner.
-        inner: evaluations per reverse run of the prior.
+        inner: evaluations per reverse run of the prior; with 8, x | z has 0.8 of its variance, with 32 0.95.
         rho_max, rho_min: coupling of the first and the last turns; `None` takes the levels of the base class,
             rho_max = sigma_max / 5 and rho_min = 0.3 times the smallest noise (in units of the image).
         hold: share of the turns that are spent at rho_min.
@@ -45,7 +46,7 @@ class PnPDM(Sampler):
     def __init__(
         self,
         *,
-        inner: int = 4,
+        inner: int = 8,
         rho_max: float | None = None,
         rho_min: float | None = None,
         hold: float = 0.3,
@@ -60,7 +61,7 @@ class PnPDM(Sampler):
     def run(self, sigmas: list[float], n: int) -> Tensor:
         top = self.rho_max if self.rho_max is not None else sigmas[0] / 5
         low = self.rho_min if self.rho_min is not None else 3 * sigmas[-1]
-        turns = max(self.steps // (self.inner + self.correctors), 2)
+        turns = max(len(sigmas) // (self.inner + self.correctors), 2)
         held = min(int(self.hold * turns), turns - 2)
         rhos = geometric(turns - held, top, low) + [low] * held
         self.diagnostics |= {"turns": turns, "rho_min": low}
@@ -79,10 +80,10 @@ class PnPDM(Sampler):
         return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
 
     def prior_step(self, z: Tensor, rho: float) -> Tensor:
-        """x ~ p(x0 | x_rho = z): the reverse SDE from rho to a tenth of it, then the denoiser."""
-        levels = geometric(self.inner, rho, 0.1 * rho)
+        """x ~ p(x0 | x_rho = z): the reverse SDE along levels equally spaced from rho towards 0, then the denoiser."""
+        levels = linear(self.inner, rho)
         x, D = z, self.prior.denoise(z, rho)
-        for s, r in zip(levels[:-1], levels[1:], strict=True):
+        for s, r in itertools.pairwise(levels):
             x = ancestral(x, D, s, r, self.noise(len(x)))
             D_r = self.prior.denoise(x, r)
             x, D = x + correction(s, r) * (D_r - D), D_r

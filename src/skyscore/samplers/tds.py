@@ -30,6 +30,7 @@ arXiv:2306.17775, algorithm 1. Deviation: the covariances V in twist and kernel.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
@@ -73,7 +74,7 @@ class TDS(Sampler):
     Arguments:
         twist: "jacobian" or "level", see above; by default the first up to 256 pixels.
         ess_threshold: resample when the effective sample size falls below this share of the particles.
-        prior_variance: white part of C for the level twist, in prior units squared.
+        prior_variance: white part of C for the level twist, in prior units squared; measured by default.
         components: low-rank part of C: tensors `(vectors (K, D), variances (K,))`, or None.
         correctors: unadjusted Langevin moves at each level, each costing one more evaluation (they do not leave the
             twisted law invariant: 0 is best).
@@ -89,7 +90,7 @@ class TDS(Sampler):
         *,
         twist: str | None = None,
         ess_threshold: float = 0.5,
-        prior_variance: float = 1.0,
+        prior_variance: float | None = None,
         components: tuple[Tensor, Tensor] | None = None,
         correctors: int = 0,
         tau: float = 0.1,
@@ -108,6 +109,10 @@ class TDS(Sampler):
         # with the Jacobian the last draw is exact as soon as x0 given x_s is Gaussian
         return top, low if self.sigma_min or not self.full else max(low, 1e-3 * top)
 
+    def prepare(self, sigma_max: float) -> None:
+        if not self.full:
+            self.white = self.prior_variance or self.white_variance(sigma_max)
+
     @property
     def full(self) -> bool:
         return self.twist == "jacobian" or (self.twist is None and self.dim <= JACOBIAN_LIMIT)
@@ -117,7 +122,7 @@ class TDS(Sampler):
         x = sigmas[0] * self.noise(n)
         state, log_psi = kernel.state(x, sigmas[0])
         log_w, ancestors, ess = log_psi.double(), torch.arange(n, device=x.device), []
-        for s, r in self.bar(list(zip(sigmas[:-1], sigmas[1:], strict=True))):
+        for s, r in self.bar(list(itertools.pairwise(sigmas))):
             ess.append(effective(log_w))
             if ess[-1] < self.ess_threshold * n:
                 k = systematic(log_w, self.generator)
@@ -173,7 +178,9 @@ class JacobianKernel:
     def semidefinite(V: Tensor) -> Tensor:
         """V itself, or V lifted by its most negative eigenvalue where a learned denoiser makes it indefinite."""
         probe = V.clone()
-        probe.diagonal(dim1=1, dim2=2).add_(1e-6 * V.diagonal(dim1=1, dim2=2).abs().mean(1, keepdim=True) + 1e-12)
+        probe.diagonal(dim1=1, dim2=2).add_(
+            1e-6 * V.diagonal(dim1=1, dim2=2).abs().mean(1, keepdim=True) + 1e-12
+        )
         bad = torch.linalg.cholesky_ex(probe).info > 0
         if bool(bad.any()):
             values, vectors = torch.linalg.eigh(V[bad])
@@ -216,7 +223,7 @@ class LevelKernel:
 
     def covariance_solve(self, r: Tensor, sigma: float) -> Tensor:
         """(1 + W V_s W')^-1 r, shape of r = `(B, N)`: diagonal, plus Woodbury for the components."""
-        s, P = self.sampler.data.s, self.sampler.prior_variance
+        s, P = self.sampler.data.s, self.sampler.white
         white = sigma**2 * P / (P + sigma**2)
         diagonal = 1 + white * s**2
         u = r / diagonal

@@ -25,8 +25,14 @@ from tqdm import tqdm
 __all__ = ["DEFAULTS", "draw_parameters", "render", "simulate_galaxies"]
 
 DEFAULTS = {
-    "disk_radius": [0.36, 0.30],  # half-light radius of the disk [half field]: median, scatter of its logarithm
-    "bulge_radius": [0.40, 0.25],  # half-light radius of the bulge / that of the disk: median, scatter of its log
+    "disk_radius": [
+        0.36,
+        0.30,
+    ],  # half-light radius of the disk [half field]: median, scatter of its logarithm
+    "bulge_radius": [
+        0.40,
+        0.25,
+    ],  # half-light radius of the bulge / that of the disk: median, scatter of its log
     "bulge_fraction": [0.0, 0.6],  # bulge / total light, uniform
     "sersic_index": [0.8, 3.5],  # of the bulge, uniform
     "axis_ratio": [0.30, 1.0],  # of the inclined disk, uniform
@@ -101,7 +107,16 @@ def render(p: dict[str, np.ndarray], pixels: int, oversample: int = 4) -> Tensor
     r_bulge = (u**2 + (v / q_bulge) ** 2 + CORE**2).sqrt()
     n = one["nb"]
     b = 2 * n - 1 / 3 + 4 / (405 * n)
-    norm = 2 * torch.pi * n * torch.exp(b) * b ** (-2 * n) * torch.exp(torch.lgamma(2 * n)) * one["Rb"] ** 2 * q_bulge
+    norm = (
+        2
+        * torch.pi
+        * n
+        * torch.exp(b)
+        * b ** (-2 * n)
+        * torch.exp(torch.lgamma(2 * n))
+        * one["Rb"] ** 2
+        * q_bulge
+    )
     bulge = torch.exp(-b * ((r_bulge / one["Rb"]) ** (1 / n) - 1)) / norm
 
     light = one["B"] * bulge + (1 - one["B"]) * (disk + clumps(t, u, v, h))

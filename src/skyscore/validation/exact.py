@@ -96,7 +96,9 @@ def make_operator(name: str, generator: torch.Generator) -> Tensor:
         A = distances().square().neg().div(2 * 1.0**2).exp()
         return A / A.sum(1, keepdim=True)
     if name.startswith("fourier"):
-        rows = torch.fft.fft2(torch.eye(D, dtype=torch.complex128).reshape(D, SIDE, SIDE), norm="ortho").reshape(D, D)
+        rows = torch.fft.fft2(
+            torch.eye(D, dtype=torch.complex128).reshape(D, SIDE, SIDE), norm="ortho"
+        ).reshape(D, D)
         half = [SIDE * i + j for i in range(SIDE) for j in range(SIDE // 2 + 1)]
         picked = torch.randperm(len(half), generator=generator)[: 3 if name.endswith("few") else 10]
         rows = rows[[half[i] for i in picked]]
@@ -141,7 +143,9 @@ def perplexity(weights: Tensor) -> float:
 def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 0) -> float:
     """Sliced Wasserstein-2 distance between two sets of n points, `(n, D)` each, over fixed random directions."""
     g = torch.Generator().manual_seed(seed)
-    u = torch.nn.functional.normalize(torch.randn(directions, x.shape[1], generator=g, dtype=torch.float64), dim=1)
+    u = torch.nn.functional.normalize(
+        torch.randn(directions, x.shape[1], generator=g, dtype=torch.float64), dim=1
+    )
     a, b = ((t.double() @ u.T).sort(dim=0).values for t in (x, y))
     return math.sqrt(float((a - b).square().mean()))
 
@@ -157,7 +161,9 @@ def mean_and_error(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 
 
-def measure(task: Task, sampler: str, options: dict, n: int, repeats: int, pairs: int, seed: int) -> dict[str, float]:
+def measure(
+    task: Task, sampler: str, options: dict, n: int, repeats: int, pairs: int, seed: int
+) -> dict[str, float]:
     """The score of a sampler on a task.
 
     Arguments:

@@ -15,7 +15,9 @@ import numpy as np
 __all__ = ["pqmass"]
 
 
-def cells(points: np.ndarray, references: int, tessellations: int, generator: np.random.Generator) -> np.ndarray:
+def cells(
+    points: np.ndarray, references: int, tessellations: int, generator: np.random.Generator
+) -> np.ndarray:
     """Number of the cell of each point `(n, D)` in each tessellation, shape `(tessellations, n)`; -1 for references."""
     centred = points - points.mean(0)
     product = centred @ centred.T
@@ -23,7 +25,9 @@ def cells(points: np.ndarray, references: int, tessellations: int, generator: np
     assigned = np.empty((tessellations, len(points)), np.int32)
     for row in assigned:
         chosen = generator.choice(len(points), references, replace=False)
-        row[:] = (length[chosen] - 2 * product[:, chosen]).argmin(1)  # squared distance up to the point's own length
+        row[:] = (length[chosen] - 2 * product[:, chosen]).argmin(
+            1
+        )  # squared distance up to the point's own length
         row[chosen] = -1
     return assigned
 
@@ -77,7 +81,9 @@ def pqmass(
     first = np.arange(len(points)) < len(x)
     assigned = cells(points, references, retessellations, generator)
     value = chi2(assigned, first, references).mean()
-    null = np.array([chi2(assigned, generator.permutation(first), references).mean() for _ in range(permutations)])
+    null = np.array(
+        [chi2(assigned, generator.permutation(first), references).mean() for _ in range(permutations)]
+    )
     return {
         "chi2_dof": float(value),
         "chi2_dof_error": float(null.std()),

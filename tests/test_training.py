@@ -1,0 +1,150 @@
+"""Network, training and the learned prior: preconditioning, resume, damaged checkpoints, weights files."""
+
+import json
+
+import pytest
+import torch
+
+from skyscore import io
+from skyscore.diffusion.network import Denoiser
+from skyscore.diffusion.schedule import geometric, heun, karras
+from skyscore.diffusion.training import learning_rate, train
+from skyscore.priors import GaussianPrior, NeuralPrior
+
+NETWORK = {"patch": 2, "channels": [16, 16], "blocks": 1, "attention": 4}
+SETTINGS = {
+    "steps": 12,
+    "batch": 8,
+    "learning_rate": 1e-3,
+    "warmup": 3,
+    "decay": 0.5,
+    "ema": 0.1,
+    "log_sigma_mean": -1.2,
+    "log_sigma_std": 1.5,
+    "precision": "float32",
+    "checkpoint_every": 4,
+}
+
+
+def fresh(seed=0, **changes):
+    torch.manual_seed(seed)
+    return Denoiser(16, 0.2, {**NETWORK, **changes})
+
+
+@pytest.fixture
+def images():
+    return 0.2 * torch.randn(64, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_an_untrained_denoiser_is_the_wiener_filter_of_white_images():
+    x, sigma = torch.randn(3, 1, 16, 16), torch.tensor([0.05, 0.2, 3.0])
+    shrink = (0.2**2 / (sigma**2 + 0.2**2)).view(-1, 1, 1, 1)
+    model = fresh()
+    torch.nn.init.zeros_(model.net.head.bias)  # the weights of the last layer start at zero
+    assert torch.allclose(model(x, sigma), shrink * x, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"patch": 4}, {"channels": [16, 24, 32]}, {"blocks": 2}, {"attention": 0}]
+)
+def test_architectures(changes):
+    x = torch.randn(2, 1, 16, 16)
+    assert fresh(**changes)(x, torch.ones(2)).shape == x.shape
+
+
+def test_a_killed_and_resumed_training_is_the_one_that_was_not(tmp_path, images):
+    whole, _ = train(images, fresh(), SETTINGS, 1, None, progress=False)
+    path = tmp_path / "state.safetensors"
+    train(images, fresh(), SETTINGS, 1, path, progress=False, stop_after=7)
+    # what the killed process had in memory is gone: another initialisation goes on from the file
+    resumed, record = train(images, fresh(seed=9), SETTINGS, 1, path, progress=False)
+    for name, value in whole.named_parameters():
+        assert torch.allclose(value, dict(resumed.named_parameters())[name], atol=1e-6), name
+    assert record["steps"] == 12 and path.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+def test_a_damaged_checkpoint_is_named_and_not_used(tmp_path, images, damage, capsys):
+    path = tmp_path / "state.safetensors"
+    train(images, fresh(), SETTINGS, 1, path, progress=False, stop_after=5)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"nonsense" * 100)
+    again, _ = train(images, fresh(), SETTINGS, 1, path, progress=False)
+    assert "state.safetensors: checkpoint is damaged" in capsys.readouterr().out
+    whole, _ = train(images, fresh(), SETTINGS, 1, None, progress=False)
+    assert all(torch.allclose(a, b) for a, b in zip(again.parameters(), whole.parameters(), strict=True))
+
+
+def test_training_lowers_the_loss(images):
+    """White images: the best possible loss per pixel is that of the Wiener filter, below the start's 1."""
+    settings = {**SETTINGS, "steps": 60, "batch": 16}
+    smooth = images.cumsum(-1).cumsum(-2) / 16  # strongly correlated pixels can be denoised much better
+    _, record = train(smooth, fresh(), settings, 0, None, progress=False)
+    assert record["loss"] < 0.9
+
+
+def test_divergence_is_an_error(images):
+    with pytest.raises(FloatingPointError, match="diverged"):
+        train(images * float("nan"), fresh(), SETTINGS, 0, None, progress=False)
+
+
+def test_learning_rate_warms_up_stays_and_decays():
+    rates = [learning_rate(step, {**SETTINGS, "steps": 100}) for step in range(100)]
+    assert rates[0] < rates[1] < rates[2] == rates[40] == 1e-3
+    assert rates[99] < rates[75] < rates[50] and rates[99] == pytest.approx(2e-5)
+
+
+def test_a_prior_survives_its_file(tmp_path):
+    prior, path = NeuralPrior(fresh(), {"settings": json.dumps({"a": 1})}), tmp_path / "prior.safetensors"
+    with torch.no_grad():
+        for p in prior.model.parameters():
+            p.normal_(std=0.1)
+    prior.save(path)
+    again = NeuralPrior.load(path)
+    x = torch.randn(2, 1, 16, 16)
+    assert torch.allclose(again.denoise(x, 0.3), prior.denoise(x, 0.3), atol=1e-3)  # kept in half precision
+    again.save(path)
+    assert torch.equal(NeuralPrior.load(path).denoise(x, 0.3), again.denoise(x, 0.3))
+    assert again.config == {"a": 1} and again.shape == (1, 16, 16)
+
+
+def test_sigma_of_a_neural_prior_may_be_a_number_or_one_per_image():
+    prior, x = NeuralPrior(fresh()), torch.randn(2, 1, 16, 16)
+    assert torch.allclose(prior.denoise(x, 0.3), prior.denoise(x, torch.tensor([0.3, 0.3])))
+    assert prior.denoise(x.double(), 0.3).dtype == torch.float64
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    path = tmp_path / "prior.safetensors"
+    about = {"pixels": 16, "sigma_data": 0.2, "network": {**NETWORK, "channels": [16, 32]}}
+    io.write_weights(path, fresh().state_dict(), {"architecture": json.dumps(about)})
+    with pytest.raises(io.InputError, match=r"prior\.safetensors: weights do not fit.*--config train=true"):
+        NeuralPrior.load(path)
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    io.write_weights(path, {"a": torch.zeros(3)}, {})
+    with pytest.raises(io.InputError, match="no weights of a skyscore prior"):
+        NeuralPrior.load(path)
+
+
+def test_prior_samples_do_not_depend_on_the_batch():
+    prior = NeuralPrior(fresh())
+    a, b = (prior.sample(6, torch.Generator().manual_seed(0), steps=4, batch=k) for k in (6, 4))
+    assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_heun_with_an_exact_score_draws_the_prior():
+    """The control of every prior sampling: 24 levels keep the variance to 5 per cent."""
+    prior, n = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), 0.02).double()), 40_000
+    x = 20.0 * torch.randn(n, 1, generator=torch.Generator().manual_seed(0)).double()
+    variance = float(heun(prior.denoise, x, karras(24, 20.0, 0.005)).var()) / 0.02
+    assert abs(variance - 1) < 0.05 + 5 * (2 / n) ** 0.5
+
+
+def test_levels():
+    assert geometric(3, 4.0, 1.0) == pytest.approx([4, 2, 1])
+    assert karras(5, 40.0, 0.01)[0] == pytest.approx(40) and karras(5, 40.0, 0.01)[-1] == pytest.approx(0.01)
+    with pytest.raises(ValueError, match="sigma_max > sigma_min"):
+        geometric(5, 1.0, 2.0)
