@@ -323,7 +323,7 @@ def test_figures_are_redrawn_without_sampling(snakemake, finished):
         path.unlink()
     done = snakemake("figures", "--cores", "2", *OVERLAYS["test"], cwd=finished)
     assert done.returncode == 0, done.stdout
-    assert set(jobs(done.stdout)) == {"figures", "plot_prior", "plot_posterior", "plot_exact"}
+    assert set(jobs(done.stdout)) == {"figures", "plot_prior", "plot_posterior", "plot_exact", "total"}
 
 
 @pytest.mark.slow

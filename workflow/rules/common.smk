@@ -150,16 +150,12 @@ def exact_settings(wildcards):
 # ---------------------------------------------------------------------------- inputs
 
 
-def shipped(prior):
-    """Weights that come with the repository, if they are to be used."""
-    path = Path("weights") / f"{prior}.safetensors"
-    return [] if config["train"] or not (BASE / path).exists() else [str(path)]
-
-
 def start_of_prior(wildcards):
-    """Shipped weights, or else the training set."""
-    dataset = config["priors"][wildcards.prior]["dataset"]
-    return shipped(wildcards.prior) or f"<results>/data/{dataset}/train.h5"
+    """Weights that come with the repository, if they are there and wanted, or else the training set."""
+    weights = f"weights/{wildcards.prior}.safetensors"
+    if not config["train"] and Path(weights).exists():
+        return weights
+    return f"<results>/data/{config['priors'][wildcards.prior]['dataset']}/train.h5"
 
 
 def held_out_of_prior(wildcards):
