@@ -28,7 +28,7 @@ __all__ = ["denoising_loss", "learning_rate", "train"]
 
 
 def denoising_loss(model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator) -> Tensor:
-    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a network that knows nothing."""
+    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a blank network."""
     sd = model.sigma_data
     u = torch.randn(len(x), generator=generator, device=generator.device).to(x.device)
     sigma = torch.exp(settings["log_sigma_mean"] + settings["log_sigma_std"] * u)

@@ -6,7 +6,8 @@ r"""The Gaussian likelihood of a linear forward model.
 Samplers need functions of the two matrices :math:`A` and :math:`\Sigma` together. They all are diagonal in the
 singular vectors of the *whitened* operator :math:`W = \Sigma^{-1/2} A = U \, \mathrm{diag}(s) \, V^\top`:
 
-.. math:: A^\top (\Sigma + c A A^\top)^{-1} (y - A x) = V \, \frac{s \, (U^\top \Sigma^{-1/2} y - s V^\top x)}{1 + c s^2}
+.. math::
+    A^\top (\Sigma + c A A^\top)^{-1} (y - A x) = V \, \frac{s \, (U^\top \Sigma^{-1/2} y - s V^\top x)}{1 + c s^2}
 
 so the decomposition is made once (:meth:`GaussianLikelihood.spectrum`) and is exact for any noise law.
 """

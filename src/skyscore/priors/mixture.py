@@ -8,7 +8,8 @@ r"""The Gaussian mixture prior: the richest family whose denoiser and posteriors
 With Gaussian data the posterior is again a mixture, of components :math:`N(m_k, S_k)` and weights
 
 .. math::
-    S_k = (C_k^{-1} + A^\top \Sigma^{-1} A)^{-1}, \quad m_k = \mu_k + C_k A^\top (\Sigma + A C_k A^\top)^{-1} (y - A \mu_k),
+    S_k = (C_k^{-1} + A^\top \Sigma^{-1} A)^{-1}, \quad
+    m_k = \mu_k + C_k A^\top (\Sigma + A C_k A^\top)^{-1} (y - A \mu_k),
     \quad w_k' \propto w_k N(y; A \mu_k, \Sigma + A C_k A^\top)
 """
 

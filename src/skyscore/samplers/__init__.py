@@ -7,7 +7,7 @@ import inspect
 
 import torch
 
-from .base import Guidance, Sampler, Samples
+from .base import Sampler, Samples
 from .cla import CLA
 from .dps import DPS
 from .mmps import MMPS

@@ -10,7 +10,7 @@ the reverse chain as discretised.
 
 `twist="jacobian"` takes Tweedie's covariance, :math:`V_s = s^2 \, \partial D / \partial x`, of each particle (D
 vector-Jacobian products per level). With it x0 given x_s is N(D, V) and given y too it is N(D_y, V_y), the Gaussian
-update of N(D, V); with :math:`c = 1 - r^2/s^2` and :math:`q = r^2 c` the reverse kernel, the proposal and the weight are
+update of N(D, V); with :math:`c = 1 - r^2/s^2` and :math:`q = r^2 c` the reverse kernel, proposal and weight are
 
 .. math::
     p(x_r \mid x_s) = N((1 - c) x_s + c D, \, q + c^2 V), \quad
