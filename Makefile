@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast bench lint clean
+.PHONY: help demo test test-fast bench docs lint clean
 
 CORES ?= all
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -38,6 +38,9 @@ lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 
 bench: $(INSTALLED)  ## the ratios the README quotes, into results/bench.json
 	python -m skyscore.bench
+
+docs: $(INSTALLED)  ## numbers and pictures of the runs in results/ into README.md and docs/
+	python -m skyscore.quotes
 
 clean:  ## remove results and caches; data/, weights/, checkpoints/ and .venv stay
 	rm -rf .snakemake .pytest_cache .ruff_cache .hypothesis logs benchmarks

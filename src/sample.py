@@ -3,6 +3,8 @@
 Reads observation.h5 and a prior's weights; writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples).
 """
 
+import torch
+
 from skyscore import io
 from skyscore.priors import NeuralPrior
 from skyscore.problems import load_problem
@@ -19,7 +21,7 @@ def main(observation, prior, posterior, fits, *, sampler, n, seed, device="auto"
     samples = sample(
         sampler["name"],
         network,
-        problem.likelihood,
+        problem.likelihood.to(dtype=torch.float32),  # the precision of the network
         n,
         generator=io.generator(seed, device),
         progress=True,

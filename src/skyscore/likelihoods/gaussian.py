@@ -14,6 +14,7 @@ so the decomposition is made once (:meth:`GaussianLikelihood.spectrum`) and is e
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from ..operators.base import LinearOperator, MatrixOperator
 
-__all__ = ["GaussianLikelihood", "Spectrum", "compress"]
+__all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum"]
 
 
 @dataclass
@@ -100,12 +101,23 @@ class GaussianLikelihood:
             x = x.detach().requires_grad_()
             return torch.autograd.grad(self.log_prob(x).sum(), x)[0]
 
+    def to(self, device=None, dtype: torch.dtype | None = None) -> GaussianLikelihood:
+        """A copy on a device and in a precision; the decomposition stays in float64 and is shared."""
+        moved = copy.copy(self)
+        moved.operator, moved.y = copy.copy(self.operator).to(device, dtype), self.y.to(device, dtype)
+        if self.law is None:
+            moved.std = self.std.to(device, dtype)
+        else:
+            moved.law = self.law.to(device)
+        if self._spectrum is not None:
+            moved._spectrum = tuple(t.to(device) for t in self._spectrum)
+        return moved
+
     def observation(self, o: int) -> GaussianLikelihood:
         """The likelihood of observation number o of a batch; it shares the decomposition."""
         if not self.batched:
             return self
-        one = GaussianLikelihood.__new__(GaussianLikelihood)
-        one.__dict__.update(self.__dict__)
+        one = copy.copy(self)
         one.y = self.y[o]
         if self.law is None and self.std.ndim == self.y.ndim and self.std.shape[0] > 1:
             one.std, one._spectrum = self.std[o], None
@@ -143,10 +155,14 @@ def compress(G: Tensor, b: Tensor, in_shape: tuple[int, ...], rtol: float = 1e-1
     s2, V = torch.linalg.eigh(G.double())
     keep = s2 > rtol * s2[-1]
     s, V = s2[keep].sqrt(), V[:, keep].contiguous()
-    y = (V.T @ b.double()) / s
-    D = math.prod(in_shape)
-    if V.shape[0] != D:
-        raise ValueError(f"compress: G is {tuple(G.shape)}, the image has {D} pixels")
-    likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), in_shape), y, 1.0)
-    likelihood._spectrum = (torch.eye(len(s), dtype=torch.float64, device=G.device), s, V)
+    if V.shape[0] != math.prod(in_shape):
+        raise ValueError(f"compress: G is {tuple(G.shape)}, the image has {math.prod(in_shape)} pixels")
+    return from_spectrum(Spectrum(V, s, (V.T @ b.double()) / s), in_shape)
+
+
+def from_spectrum(spectrum: Spectrum, in_shape: tuple[int, ...]) -> GaussianLikelihood:
+    """The likelihood with this decomposition: K data of unit noise, d = diag(s) V' x + n."""
+    V, s, d = spectrum.V, spectrum.s, spectrum.d
+    likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), in_shape), d, 1.0)
+    likelihood._spectrum = (torch.eye(len(s), dtype=V.dtype, device=V.device), s, V)
     return likelihood

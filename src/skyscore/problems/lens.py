@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
 from ..likelihoods.noise import CorrelatedNoise, DiagonalNoise
-from ..operators.base import LinearOperator, MatrixOperator
+from ..operators.base import LinearOperator
 from ..operators.lensing import lens_operator
 from .base import Observation, Panel, Problem
 from .flux import Moments, fit_flux_scale
@@ -185,7 +185,9 @@ class LensProblem(Problem):
                     torch.as_tensor(arrays[n]).double()
                     for n in ("singular_vectors", "singular_values", "coefficients")
                 )
-                self._parts["likelihood"] = from_spectrum(V, s * values, d, self.shape, self.device)
+                self._parts["likelihood"] = from_spectrum(
+                    Spectrum(V, s * values, d).to(torch.float64, self.device), self.shape
+                )
             else:
                 G, b = self.normal_equations()
                 self._parts["likelihood"] = compress(
@@ -331,11 +333,3 @@ def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
         return out
 
     return complete(settings, SETTINGS["properties"])
-
-
-def from_spectrum(V: Tensor, s: Tensor, d: Tensor, shape: tuple[int, ...], device: str) -> GaussianLikelihood:
-    """The compressed likelihood of singular vectors V `(D, K)`, values s and data coefficients d `(K,)`."""
-    V, s, d = (t.to(device) for t in (V, s, d))
-    likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), shape), d, 1.0)
-    likelihood._spectrum = (torch.eye(len(s), dtype=torch.float64, device=V.device), s, V)
-    return likelihood

@@ -1,0 +1,92 @@
+"""Numbers in the documentation, filled from runs: `python -m skyscore.quotes` (or `make docs`).
+
+A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
+record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the numbers.json
+of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if a text and its
+record differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+__all__ = ["filled", "gather", "records"]
+
+ROOT = Path(__file__).resolve().parents[2]
+QUOTE = re.compile(r"(<!-- (?P<record>\w+):(?P<key>[^: ]+):(?P<format>\S+) -->)(?P<text>.*?)(<!-- -->)")
+FIGURES = {  # pictures of the documentation, from the figures of runs
+    "demo": ("exact.png", "lens_mmps.png", "prior_galaxies32.png"),
+    "real": ("sdssj1430_mmps.png",),
+}
+
+
+ORIGIN = ("git_revision", "git_dirty", "config_hash", "seed", "date", "versions", "hardware")
+
+
+def texts(root: Path = ROOT) -> list[Path]:
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def flat(node: dict, path: str = "") -> dict[str, float]:
+    """Nested numbers as one flat dictionary with keys joined by slashes."""
+    found: dict[str, float] = {}
+    for key, value in node.items():
+        if isinstance(value, dict) and key != "provenance":
+            found |= flat(value, f"{path}{key}/")
+        elif isinstance(value, int | float):
+            found[f"{path}{key}"] = value
+    return found
+
+
+def records(root: Path = ROOT) -> dict[str, dict[str, float]]:
+    """All records by name."""
+    paths = [*sorted((root / "docs" / "results").glob("*.json")), root / "results" / "bench.json"]
+    return {path.stem: flat(json.loads(path.read_text())) for path in paths if path.exists()}
+
+
+def filled(text: str, known: dict[str, dict[str, float]]) -> str:
+    """The text with each quoted number as its record has it.
+
+    Raises:
+        KeyError: for a number that no record holds.
+    """
+
+    def number(match: re.Match) -> str:
+        name, key = match["record"], match["key"]
+        if key not in known.get(name, {}):
+            raise KeyError(
+                f"{name}:{key} is quoted, but docs/results/{name}.json does not hold it; run it again"
+            )
+        return f"{match[1]}{known[name][key]:{match['format']}}{match[6]}"
+
+    return QUOTE.sub(number, text)
+
+
+def gather(root: Path = ROOT) -> None:
+    """Copies numbers, provenance and pictures of the runs that are there into docs/."""
+    for source in sorted((root / "results").glob("*/numbers.json")):
+        name = source.parent.name
+        if name == "test":
+            continue
+        numbers = json.loads(source.read_text())
+        run = json.loads((source.parent / "provenance.json").read_text())["run"]
+        content = {**numbers, "provenance": {key: run[key] for key in ORIGIN if key in run}}
+        target = root / "docs" / "results" / f"{name}.json"
+        target.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        for figure in FIGURES.get(name, ()):
+            if (source.parent / "figures" / figure).exists():
+                shutil.copyfile(source.parent / "figures" / figure, root / "docs" / "images" / figure)
+
+
+def main() -> None:
+    gather()
+    known = records()
+    for path in texts():
+        path.write_text(filled(path.read_text(), known))
+
+
+if __name__ == "__main__":
+    main()
