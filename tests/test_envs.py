@@ -81,7 +81,9 @@ class Scan:
     """Collects the third-party packages that a module needs, late imports inside the functions it uses included.
 
     A function of a module counts only if it is reached: `io` imports torch in the functions that return tensors, and a
-    download job calls none of those. What is imported at the head of a module always counts.
+    download job calls none of those. What stands at the head of a module always counts: a name imported there runs the
+    other module's head, but its definition counts only where the name is used. A package's `__init__` that hands names
+    on uses none of them.
     """
 
     def __init__(self):
@@ -114,8 +116,9 @@ class Scan:
         wanted |= {n.id for node in head for n in ast.walk(node) if isinstance(n, ast.Name)} & set(
             definitions
         )
-        for target in names.get(used, ()):  # the name is re-exported from another module
-            self.module(*target)
+        for handed_on in names if used is None else [used]:  # names that are re-exported from another module
+            for target in names.get(handed_on, ()):
+                self.module(*target)
         done: set[str] = set()
         while wanted - done:
             key = (wanted - done).pop()
@@ -139,15 +142,14 @@ class Scan:
                 for alias in node.names:
                     whole = f"{base}.{alias.name}"
                     target = (whole, "") if module_path(whole) else (base, alias.name)
-                    self.imported(*target)
+                    self.imported(target[0], "" if outer is None else target[1])
                     bound.setdefault(alias.asname or alias.name, []).append(target)
         for node in (n for top in nodes for n in self.walk(top)):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id in bound
-            ):
-                for module, what in bound[node.value.id]:
+            if isinstance(node, ast.Name):
+                for module, what in bound.get(node.id, ()):
+                    self.module(module, what)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                for module, what in bound.get(node.value.id, ()):
                     if what == "":
                         self.module(module, node.attr)
         return bound

@@ -1,24 +1,21 @@
-"""The configuration: checked against its schema, completed with defaults, described in config/README.md.
+"""The configuration: checked against its schema and completed with defaults.
 
-The schema (workflow/schemas/config.schema.yaml) gives every key a description, a unit and a default and allows no other
-key. What belongs to one sampler or one kind of problem is not written there: it is read from the module that implements
-it (a sampler's name and the arguments of its `__init__`; a problem's `kind` and its `SETTINGS`), without importing it,
-so that a new sampler or problem is one module and one block of the configuration, and a dry run needs no torch.
+What may be set is in `skyscore.schema` and `skyscore.offered`; config/README.md describes it, see `skyscore.reference`.
 """
 
 from __future__ import annotations
 
-import ast
 import copy
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from skyscore.offered import problem_kinds, sampler_options
+from skyscore.reference import described
+from skyscore.schema import load_schema, problem_schema, resolved, sampler_schema
 
 __all__ = [
     "SettingsError",
@@ -26,171 +23,13 @@ __all__ = [
     "check_table",
     "decisive",
     "described",
+    "load_schema",
     "problem_kinds",
     "sampler_options",
 ]
 
-PACKAGE = Path(__file__).resolve().parent
-SCHEMAS = PACKAGE.parents[1] / "workflow" / "schemas"
 # where the results go and where the bytes of a download come from decide no number
 INCIDENTAL = ("pathvars", "mirror", "target")
-
-
-class SettingsError(ValueError):
-    """A setting is wrong. The message is one line: where, what is wrong, what to do."""
-
-
-def decisive(config: Mapping) -> dict[str, Any]:
-    """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
-    return {key: value for key, value in config.items() if key not in INCIDENTAL}
-
-
-# ---------------------------------------------------------------------------------------------- what the code offers
-
-
-@cache
-def syntax(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def classes(folder: str) -> Iterator[tuple[ast.ClassDef, Path]]:
-    for path in sorted((PACKAGE / folder).glob("*.py")):
-        for node in syntax(path).body:
-            if isinstance(node, ast.ClassDef):
-                yield node, path
-
-
-def assigned(body: list[ast.stmt], name: str) -> ast.expr | None:
-    """The right-hand side of `name = ...` or `name: type = ...` among statements."""
-    for line in body:
-        targets = [line.target] if isinstance(line, ast.AnnAssign) else getattr(line, "targets", [])
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            return line.value
-    return None
-
-
-class Named(ast.NodeTransformer):
-    """Replaces the names of a module's constants by their values."""
-
-    def __init__(self, body: list[ast.stmt]):
-        self.body = body
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        value = assigned(self.body, node.id)
-        return node if value is None else self.visit(value)
-
-
-def constant(node: ast.ClassDef, name: str, path: Path) -> Any:
-    """Value of a literal class attribute (constants of its module may stand in it), None if there is none."""
-    value = assigned(node.body, name)
-    if value is None:
-        return None
-    try:
-        return ast.literal_eval(Named(syntax(path).body).visit(copy.deepcopy(value)))
-    except (ValueError, RecursionError):
-        return None
-
-
-def described_arguments(node: ast.ClassDef) -> dict[str, str]:
-    """What the "Arguments:" part of a class's docstring says of each argument."""
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    _, _, part = (ast.get_docstring(node) or "").partition("Arguments:\n")
-    for line in part.splitlines():
-        if line and not line.startswith(" "):
-            break
-        start = re.match(r" {4}(\w+(?:, \w+)*): (.+)", line)
-        if start:
-            names = start[1].split(", ")
-            texts |= dict.fromkeys(names, start[2])
-        elif line.startswith("     "):
-            texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
-        else:
-            names = []
-    return texts
-
-
-def arguments(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> dict[str, dict[str, Any]]:
-    """Keyword arguments of a class and, if it passes `**options` on, of its bases: {name: {default, description}}."""
-    init = next(
-        (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None
-    )
-    found: dict[str, dict[str, Any]] = {}
-    if init is None or init.args.kwarg is not None:
-        for base in node.bases:
-            if isinstance(base, ast.Name) and base.id in known:
-                found |= arguments(known[base.id], known)
-    if init is not None:
-        texts, positional = described_arguments(node), init.args.args[1:]
-        pairs = list(zip(positional[::-1], init.args.defaults[::-1], strict=False))[::-1]
-        pairs += zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)
-        for arg, value in pairs:
-            default = (
-                ast.literal_eval(value) if isinstance(value, (ast.Constant, ast.UnaryOp, ast.Tuple)) else None
-            )
-            found[arg.arg] = {"default": default, "description": texts.get(arg.arg, "")}
-    return found
-
-
-def sampler_options() -> dict[str, dict[str, dict[str, Any]]]:
-    """{sampler: {option: {default, description}}}, read from skyscore/samplers."""
-    found = list(classes("samplers"))
-    known = {node.name: node for node, _ in found}
-    named = ((constant(node, "name", path), node) for node, path in found)
-    return {name: arguments(node, known) for name, node in named if isinstance(name, str) and name}
-
-
-def problem_kinds() -> dict[str, dict[str, Any]]:
-    """{kind: JSON schema of its settings}, read from skyscore/problems (class attributes `kind` and `SETTINGS`)."""
-    found = ((constant(node, "kind", path), node, path) for node, path in classes("problems"))
-    return {
-        kind: constant(node, "SETTINGS", path) or {}
-        for kind, node, path in found
-        if isinstance(kind, str) and kind and any(isinstance(base, ast.Name) for base in node.bases)
-    }
-
-
-# ---------------------------------------------------------------------------------------------- schema
-
-
-@cache
-def load_schema(name: str = "config") -> dict[str, Any]:
-    return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8"))
-
-
-def resolved(node: Mapping, root: Mapping) -> dict[str, Any]:
-    """A schema node with its local `$ref` replaced by what it points to."""
-    reference = node.get("$ref")
-    if reference is None:
-        return dict(node)
-    target: Any = root
-    for part in reference.removeprefix("#/").split("/"):
-        target = target[part]
-    return {**resolved(target, root), **{key: value for key, value in node.items() if key != "$ref"}}
-
-
-def sampler_schema(base: Mapping, name: Any) -> dict[str, Any]:
-    """Schema of one entry of `samplers`: the common keys and the options of the sampler it names."""
-    options = sampler_options()
-    if name not in options:
-        return dict(base)
-    extra = {key: {"description": about["description"]} for key, about in options[name].items()}
-    return {**base, "properties": {**extra, **base["properties"]}}
-
-
-def problem_schema(base: Mapping, kind: Any) -> dict[str, Any]:
-    """Schema of one entry of `problems`: the common keys and the settings of its kind."""
-    own = problem_kinds().get(kind, {})
-    return {**base, "properties": {**base["properties"], **own.get("properties", {})}}
-
-
-# ---------------------------------------------------------------------------------------------- checking
-
-
-def nearest(word: str, words: Any) -> str:
-    match = difflib.get_close_matches(str(word), [str(known) for known in words], n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
 
 Path_ = tuple[str, ...]  # the keys that lead to a setting
 Source = str | Callable[[Path_], str]
@@ -204,6 +43,20 @@ TYPES = {
     "number": (int, float),
     "null": type(None),
 }
+
+
+class SettingsError(ValueError):
+    """A setting is wrong. The message is one line: where, what is wrong, what to do."""
+
+
+def decisive(config: Mapping) -> dict[str, Any]:
+    """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
+    return {key: value for key, value in config.items() if key not in INCIDENTAL}
+
+
+def nearest(word: str, words: Any) -> str:
+    match = difflib.get_close_matches(str(word), [str(known) for known in words], n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
 
 
 def place(path: Path_, source: Source) -> str:
@@ -348,71 +201,5 @@ def check_table(rows: list[dict[str, Any]], source: str, name: str = "datasets")
     return checked
 
 
-# ---------------------------------------------------------------------------------------------- describing
-
-
-def rows_of(node: Mapping, root: Mapping, path: str = "") -> Iterator[tuple[str, str, str, str]]:
-    node = resolved(node, root)
-    if "properties" in node:
-        for key, item in node["properties"].items():
-            yield from rows_of(item, root, f"{path}.{key}" if path else key)
-        return
-    extra = node.get("additionalProperties")
-    if isinstance(extra, Mapping):
-        yield path, "", "", node.get("description", "")
-        yield from rows_of(extra, root, f"{path}.<name>")
-        return
-    default = f"`{json.dumps(node['default'])}`" if "default" in node else "required"
-    allowed = node.get("enum")
-    text = node.get("description", "") + (
-        f" One of {', '.join(f'`{json.dumps(i)}`' for i in allowed)}." if allowed else ""
-    )
-    yield path, default, node.get("unit", "-"), text
-
-
-def table(rows: Iterator[tuple[str, str, str, str]]) -> str:
-    lines = ["| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| `{key}` | {default} | {unit} | {' '.join(text.split())} |" for key, default, unit, text in rows
-    ]
-    return "\n".join(lines)
-
-
-def described() -> str:
-    """The text of config/README.md: every key with its default, unit and meaning."""
-    root = load_schema("config")
-    parts = [
-        "# Configuration",
-        "",
-        "<!-- made from the schemas by `python -m skyscore.settings`; do not edit -->",
-        "",
-    ]
-    parts += [" ".join(root["description"].split()), "", table(rows_of(root, root))]
-    for kind, node in sorted(problem_kinds().items()):
-        parts += ["", f"## Problems of kind `{kind}`", "", table(rows_of(node, root))]
-    parts += [
-        "",
-        "## Options of the samplers",
-        "",
-        "| sampler | option | default | meaning |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, options in sorted(sampler_options().items()):
-        for key, about in options.items():
-            parts.append(
-                f"| `{name}` | `{key}` | `{json.dumps(about['default'])}` | {about['description']} |"
-            )
-    files = load_schema("datasets")
-    parts += [
-        "",
-        "## Columns of datasets.tsv",
-        "",
-        " ".join(files["description"].split()),
-        "",
-        table(rows_of(files, files)),
-    ]
-    return "\n".join(parts) + "\n"
-
-
 if __name__ == "__main__":
-    (PACKAGE.parents[1] / "config" / "README.md").write_text(described(), encoding="utf-8")
+    (Path(__file__).resolve().parents[2] / "config" / "README.md").write_text(described(), encoding="utf-8")

@@ -1,0 +1,53 @@
+"""Reading and writing: every file of the project goes through here.
+
+* Writing is atomic: a temporary name in the same folder, flushed to disk, then renamed. No half file is left.
+* Reading checks: what is not as it should be raises `InputError`, one line: the file, what is wrong, what to do.
+* HDF5 data sets carry names for their axes and a unit; every file carries its `provenance`.
+* Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
+"""
+
+from .figures import write_figure
+from .files import InputError, atomic, flush, write_bytes, write_text
+from .fits import read_fits, write_fits
+from .imaging import check_imaging
+from .jobs import generator, logged, pick_device
+from .products import (
+    read_dataset,
+    read_observation,
+    read_panels,
+    read_samples,
+    write_dataset,
+    write_observation,
+    write_panels,
+    write_samples,
+)
+from .records import read_json, write_json, write_numbers
+from .weights import read_weights, write_weights
+
+__all__ = [
+    "InputError",
+    "atomic",
+    "check_imaging",
+    "flush",
+    "generator",
+    "logged",
+    "pick_device",
+    "read_dataset",
+    "read_fits",
+    "read_json",
+    "read_observation",
+    "read_panels",
+    "read_samples",
+    "read_weights",
+    "write_bytes",
+    "write_dataset",
+    "write_figure",
+    "write_fits",
+    "write_json",
+    "write_numbers",
+    "write_observation",
+    "write_panels",
+    "write_samples",
+    "write_text",
+    "write_weights",
+]

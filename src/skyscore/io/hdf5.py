@@ -1,0 +1,76 @@
+"""HDF5 files: arrays with named axes and a unit, attributes as JSON texts; a damaged file is an `InputError`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .files import InputError, atomic, existing
+from .records import as_array, plain
+
+SAMPLE_AXES = ("n", "channel", "y", "x")
+IMAGE_AXES = {1: ("x",), 2: ("y", "x"), 3: ("channel", "y", "x"), 4: SAMPLE_AXES}
+
+
+def write_hdf5(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    attrs: Mapping[str, Any],
+    axes: Mapping[str, Sequence[str]] | None = None,
+    units: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays with named axes and units, and JSON-able attributes (one JSON text each), atomically."""
+    import h5py
+
+    with atomic(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v108", "latest")) as file:  # attributes beyond 64 kB
+            for name, array in arrays.items():
+                array = as_array(array)
+                data = file.create_dataset(name, data=array, **compression(array))
+                data.attrs["units"] = (units or {}).get(name, "1")
+                labels = (axes or {}).get(name) or IMAGE_AXES.get(array.ndim, ())
+                for axis, label in zip(data.dims, labels, strict=False):
+                    axis.label = label
+            for name, value in attrs.items():
+                file.attrs[name] = json.dumps(plain(value))
+
+
+def compression(array: np.ndarray) -> dict[str, Any]:
+    return {"compression": "gzip", "compression_opts": 1, "shuffle": True} if array.size > 4096 else {}
+
+
+@contextlib.contextmanager
+def open_hdf5(path: str | Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        file = h5py.File(existing(path), "r")
+    except OSError as error:
+        raise InputError(
+            f"{path}: not a readable HDF5 file, perhaps cut short; delete it and run again"
+        ) from error
+    with file:
+        yield file
+
+
+def read_attrs(file: Any) -> dict[str, Any]:
+    return {name: json.loads(value) for name, value in file.attrs.items()}
+
+
+def member(file: Any, name: str) -> np.ndarray:
+    if name not in file:
+        held = ", ".join(file) or "nothing"
+        raise InputError(
+            f"{file.filename}: holds no data set {name!r} (it holds {held}); delete it and run again"
+        )
+    try:
+        return file[name][()]
+    except OSError as error:
+        raise InputError(
+            f"{file.filename}: {name!r} cannot be read, the file is damaged; delete it, run again"
+        ) from error

@@ -1,0 +1,106 @@
+"""What the jobs hand on, each as one HDF5 file: training sets, observations, samples, panels of a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skyscore import provenance as origin
+
+from .files import InputError
+from .hdf5 import member, open_hdf5, read_attrs, write_hdf5
+from .records import as_array, plain
+
+if TYPE_CHECKING:
+    from skyscore.problems.base import Observation, Problem
+    from skyscore.samplers import Samples
+
+
+def write_dataset(
+    path: str | Path, source: Mapping | None = None, unit: str = "prior units", **splits: Any
+) -> None:
+    """Write a training set: one data set (n, C, H, W) for each named split, such as `train` and `held_out`."""
+    write_hdf5(path, splits, {"provenance": source or origin.provenance()}, units=dict.fromkeys(splits, unit))
+
+
+def read_dataset(path: str | Path, split: str = "train", n: int | None = None) -> np.ndarray:
+    """The images (n, C, H, W) of one split of a training set; only the first `n` if given."""
+    with open_hdf5(path) as file:
+        if n is not None and split in file:
+            return file[split][:n]
+        return member(file, split)
+
+
+def write_observation(path: str | Path, observation: Observation, source: Mapping | None = None) -> None:
+    """Write an observation: its arrays, kind and attributes (`units` and `axes` there name those of the arrays)."""
+    attrs = {
+        "problem": observation.problem,
+        "attrs": observation.attrs,
+        "provenance": source or origin.provenance(),
+    }
+    units, axes = observation.attrs.get("units"), observation.attrs.get("axes")
+    write_hdf5(
+        path, observation.arrays, attrs, axes=axes, units=units if isinstance(units, Mapping) else None
+    )
+
+
+def read_observation(path: str | Path) -> Observation:
+    """An observation as `write_observation` left it."""
+    from skyscore.problems.base import Observation
+
+    with open_hdf5(path) as file:
+        attrs = read_attrs(file)
+        if "problem" not in attrs:
+            raise InputError(
+                f"{path}: not an observation (no attribute 'problem'); delete it and run rule observe"
+            )
+        return Observation(attrs["problem"], {name: file[name][()] for name in file}, attrs["attrs"])
+
+
+def write_samples(
+    path: str | Path,
+    samples: Samples,
+    problem: Problem | None = None,
+    source: Mapping | None = None,
+    **attrs: Any,
+) -> None:
+    """Write samples (n, C, H, W): `samples` in prior units and, where a problem gives a scale, `physical` beside it."""
+    arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
+    if problem is not None:
+        arrays["physical"] = as_array(problem.to_physical(samples.x))
+        units["physical"] = str(problem.unit)
+    made = {"nfe": samples.nfe, "nvjp": samples.nvjp, "diagnostics": summary(samples.diagnostics)}
+    write_hdf5(path, arrays, {**made, **attrs, "provenance": source or origin.provenance()}, units=units)
+
+
+def summary(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
+    """Diagnostics without arrays too large for an attribute (HDF5 allows 64 kB)."""
+    return {name: value for name, value in plain(diagnostics).items() if len(json.dumps(value)) < 20_000}
+
+
+def read_samples(path: str | Path, name: str = "samples") -> tuple[np.ndarray, dict[str, Any]]:
+    """The samples (n, C, H, W) ("samples": prior units; "physical": observed units) and the file's attributes."""
+    with open_hdf5(path) as file:
+        return member(file, name), read_attrs(file)
+
+
+def write_panels(path: str | Path, panels: Sequence[Any], source: Mapping | None = None) -> None:
+    """Write what a figure shows: the image of each panel and what is written around it."""
+    arrays = {f"{index:02d}": panel.image for index, panel in enumerate(panels)}
+    about = [{key: value for key, value in vars(panel).items() if key != "image"} for panel in panels]
+    units = {name: str(item.get("unit", "1")) for name, item in zip(arrays, about, strict=True)}
+    write_hdf5(path, arrays, {"panels": about, "provenance": source or origin.provenance()}, units=units)
+
+
+def read_panels(path: str | Path) -> list[SimpleNamespace]:
+    """The panels of a figure, with the attributes of `skyscore.problems.Panel`."""
+    with open_hdf5(path) as file:
+        about = read_attrs(file)["panels"]
+        return [
+            SimpleNamespace(image=member(file, f"{index:02d}"), **item) for index, item in enumerate(about)
+        ]

@@ -1,0 +1,64 @@
+"""JSON files, a validating job's numbers among them, and values as what JSON and numpy know."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skyscore import provenance as origin
+
+from .files import InputError, existing, write_text
+
+
+def plain(value: Any) -> Any:
+    """Numpy and torch scalars, arrays, tuples and paths as what JSON knows; a non-finite number becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    if isinstance(value, (str, bool, int)) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # numpy and torch
+        return plain(value.tolist())
+    return str(value)
+
+
+def as_array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically; non-finite numbers become null."""
+    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Content of a JSON file; InputError if it is absent or not JSON."""
+    try:
+        return json.loads(existing(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def write_numbers(
+    path: str | Path, numbers: Mapping[str, float], source: Mapping | None = None, **content: Any
+) -> None:
+    """Write a validating job's result: {"numbers": {flat name: finite number}, "provenance": ..., further content}."""
+    flat = {}
+    for name, value in numbers.items():
+        value = plain(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(
+                f"{path}: the number {name!r} is {value!r}, not a finite number; see the job's log"
+            )
+        flat[str(name)] = value
+    write_json(path, {"numbers": flat, **content, "provenance": source or origin.provenance()})
