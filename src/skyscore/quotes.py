@@ -1,8 +1,8 @@
 """Numbers in the documentation, filled from runs: `python -m skyscore.quotes` (or `make docs`).
 
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
-record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the numbers.json
-of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if a text and its
+record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
+numbers.json of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if a text and its
 record differ.
 """
 

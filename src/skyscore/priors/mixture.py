@@ -20,6 +20,8 @@ from torch import Tensor
 
 __all__ = ["GaussianMixturePrior"]
 
+NEGLIGIBLE = -40.0  # log responsibility below which a component is left out: 4e-18, below rounding in float64
+
 
 class GaussianMixturePrior:
     """Creates a mixture of K Gaussians in D dimensions.
@@ -55,24 +57,28 @@ class GaussianMixturePrior:
 
     def log_responsibilities(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """log r_k of shape `(B, K)`, given x of shape `(B, D)` and sigma, a number or of shape `(B,)`."""
-        return self._coordinates(x, sigma)[0]
+        return self._coordinates(x, sigma, slice(None))[0]
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """E[x0 | x0 + sigma z = x], shape of x = `(B, D)`; sigma a number or of shape `(B,)`."""
-        log_r, z, std = self._coordinates(x, sigma)
+        k = slice(None)
+        if x.requires_grad:  # many products with the Jacobian may follow: only components that some x belongs to
+            with torch.no_grad():
+                k = (self.log_responsibilities(x, sigma) > NEGLIGIBLE).any(0).nonzero()[:, 0]
+        log_r, z, std = self._coordinates(x, sigma, k)
         r = log_r.exp()
         # sum_k r_k Q_k (values / std) z_k as one matrix product over components and coordinates together
-        wiener = (r[..., None] * z * (self.values / std)).flatten(1) @ self.vectors.mT.flatten(0, 1)
-        return r @ self.means + wiener
+        wiener = (r[..., None] * z * (self.values[k] / std)).flatten(1) @ self.vectors[k].mT.flatten(0, 1)
+        return r @ self.means[k] + wiener
 
-    def _coordinates(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """log r_k `(B, K)`, whitened eigen-coordinates z `(B, K, D)` and their standard deviations."""
-        K, D = self.means.shape
+    def _coordinates(self, x: Tensor, sigma: Tensor | float, k) -> tuple[Tensor, Tensor, Tensor]:
+        """log r_k `(B, K)`, whitened eigen-coordinates z `(B, K, D)` and their deviations, of the components k."""
+        vectors, means = self.vectors[k], self.means[k]
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
-        std = (self.values + sigma.reshape(-1, 1, 1) ** 2).sqrt()  # (B or 1, K, D)
-        z = (x @ self.vectors.transpose(0, 1).flatten(1)).reshape(-1, K, D)
-        z = (z - torch.einsum("kde,kd->ke", self.vectors, self.means)) / std
-        log_r = self.weights.log() - 0.5 * z.square().sum(-1) - std.log().sum(-1)
+        std = (self.values[k] + sigma.reshape(-1, 1, 1) ** 2).sqrt()  # (B or 1, K, D)
+        z = (x @ vectors.transpose(0, 1).flatten(1)).reshape(-1, *means.shape)
+        z = (z - torch.einsum("kde,kd->ke", vectors, means)) / std
+        log_r = self.weights[k].log() - 0.5 * z.square().sum(-1) - std.log().sum(-1)
         return torch.log_softmax(log_r, dim=1), z, std
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -107,7 +107,7 @@ class TDS(Sampler):
     def range(self) -> tuple[float, float]:
         top, low = super().range()
         # with the Jacobian the last draw is exact as soon as x0 given x_s is Gaussian
-        return top, low if self.sigma_min or not self.full else max(low, 1e-3 * top)
+        return top, low if self.sigma_min or not self.full else max(low, 5e-3 * top)
 
     def prepare(self, sigma_max: float) -> None:
         if not self.full:
