@@ -2,8 +2,8 @@
 
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
-numbers.json of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if a text and its
-record differ.
+numbers.json of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if
+a text and its record differ.
 """
 
 from __future__ import annotations
