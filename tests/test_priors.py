@@ -103,5 +103,7 @@ def test_leaving_out_negligible_components_changes_nothing():
     g = torch.Generator().manual_seed(1)
     means = 50 * torch.randn(4, 3, generator=g, dtype=DTYPE)
     prior = GaussianMixturePrior(torch.ones(4).double(), means, random_covariance(3, 1, 4))
-    x = (means[:2] + torch.randn(2, 3, generator=g, dtype=DTYPE)).requires_grad_()  # two components have no image
+    x = (
+        means[:2] + torch.randn(2, 3, generator=g, dtype=DTYPE)
+    ).requires_grad_()  # two components have no image
     assert torch.allclose(prior.denoise(x, 0.5), prior.denoise(x.detach(), 0.5), atol=1e-14)

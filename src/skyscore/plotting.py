@@ -23,6 +23,9 @@ __all__ = ["draw_exact", "draw_panels", "draw_prior"]
 
 STYLE = {"font.size": 9, "axes.titlesize": 9, "figure.constrained_layout.use": True, "pdf.fonttype": 42}
 MAPS = {"image": "inferno", "spread": "viridis", "signed": "RdBu_r"}
+# Okabe & Ito's palette, told apart by all; markers say the same in black and white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
 BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)  # lengths of a scale bar [arcsec]
 
 
@@ -92,7 +95,7 @@ def draw_panels(panels: Sequence[Any], title: str = "", columns: int = 4) -> Fig
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.35 * rows + 0.3), squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
-            colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.75")
+            colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.35")
             shown = axes.imshow(
                 panel.image, origin="lower", cmap=colours, norm=norms[panel.group], interpolation="nearest"
             )
@@ -153,7 +156,8 @@ def draw_exact(numbers: Mapping[str, float]) -> Figure:
             x = np.arange(len(tasks)) + (index - 0.5 * (len(samplers) - 1)) * width
             y = np.array([ratios.get((sampler, task), np.nan) for task in tasks])
             error = np.array([numbers.get(f"exact/{sampler}/{task}/ratio_error", 0.0) for task in tasks])
-            axes.errorbar(x, y, 2 * error, fmt="o", ms=4, capsize=2, label=sampler)
+            look = {"color": COLOURS[index % len(COLOURS)], "fmt": MARKERS[index % len(MARKERS)]}
+            axes.errorbar(x, y, 2 * error, ms=4, capsize=2, label=sampler, **look)
         axes.axhline(1, color="0.4", lw=0.8, zorder=0)
         axes.set_yscale("log")
         axes.set_xticks(np.arange(len(tasks)), [task.replace("_", "\n") for task in tasks])

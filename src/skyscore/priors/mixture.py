@@ -62,7 +62,9 @@ class GaussianMixturePrior:
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """E[x0 | x0 + sigma z = x], shape of x = `(B, D)`; sigma a number or of shape `(B,)`."""
         k = slice(None)
-        if x.requires_grad:  # many products with the Jacobian may follow: only components that some x belongs to
+        if (
+            x.requires_grad
+        ):  # many products with the Jacobian may follow: only components that some x belongs to
             with torch.no_grad():
                 k = (self.log_responsibilities(x, sigma) > NEGLIGIBLE).any(0).nonzero()[:, 0]
         log_r, z, std = self._coordinates(x, sigma, k)
