@@ -156,8 +156,8 @@ def test_particles_mend_the_weights_of_modes():
     assert abs(share("mmps") - truth) > 0.04  # guidance alone does not
 
 
-@pytest.mark.parametrize("twist", ["jacobian", "level"])
-def test_both_twists_reach_the_posterior(twist):
+@pytest.mark.parametrize("twist", ["jacobian", "moment", "level"])
+def test_all_twists_reach_the_posterior(twist):
     prior, likelihood = scalar_problem(1.0)
     x = run("tds", prior, likelihood, 20_000, steps=200, twist=twist, sigma_min=0.02).x
     # the published kernel lacks c^2 V: 200 steps of it are 3 per cent narrow

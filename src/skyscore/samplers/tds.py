@@ -20,9 +20,11 @@ update of N(D, V); with :math:`c = 1 - r^2/s^2` and :math:`q = r^2 c` the revers
 exact at any step size when the prior is Gaussian (the published kernel, without c^2 V, makes samples too narrow), and
 the last level ends with a draw from N(D_y, V_y).
 
-`twist="level"` is for large images: V_s depends on the level alone, :math:`s^2 C / (C + s^2)` for a prior covariance C
-(white, or low-rank plus white), its determinant is common to all particles and cancels. One vector-Jacobian product per
-level; kernel N(x + (s^2 - r^2) (score + grad log psi), q I); the last level weighs with the exact likelihood of D.
+The other two are for large images, with the published kernel N(x + (s^2 - r^2) (score + grad log psi), q I); the last level
+weighs with the exact likelihood of D. `twist="moment"` has the same V_s, but solves with it by a few conjugate-gradient
+steps as MMPS does, and leaves its determinant out of psi (any positive psi gives the right law in the end).
+`twist="level"` takes a V_s that depends on the level alone, :math:`s^2 C / (C + s^2)` for a prior covariance C (white, or
+low-rank plus white): one vector-Jacobian product per level, but it is stiff where C is too small.
 
 Reference: Wu et al. (2023), "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",
 arXiv:2306.17775, algorithm 1. Deviation: the covariances V in twist and kernel.
@@ -38,6 +40,7 @@ import torch
 from torch import Tensor
 
 from .base import Sampler
+from .mmps import conjugate_gradient
 
 __all__ = ["TDS", "systematic"]
 
@@ -72,8 +75,9 @@ class TDS(Sampler):
     """Creates the sampler.
 
     Arguments:
-        twist: "jacobian" or "level", see above; by default the first up to 256 pixels.
+        twist: "jacobian", "moment" or "level", see above; by default the first up to 256 pixels, then the second.
         ess_threshold: resample when the effective sample size falls below this share of the particles.
+        cg_steps: conjugate-gradient steps of the moment twist, each one vector-Jacobian product.
         prior_variance: white part of C for the level twist, in prior units squared; measured by default.
         components: low-rank part of C: tensors `(vectors (K, D), variances (K,))`, or None.
         correctors: unadjusted Langevin moves at each level, each costing one more evaluation (they do not leave the
@@ -90,6 +94,7 @@ class TDS(Sampler):
         *,
         twist: str | None = None,
         ess_threshold: float = 0.5,
+        cg_steps: int = 5,
         prior_variance: float | None = None,
         components: tuple[Tensor, Tensor] | None = None,
         correctors: int = 0,
@@ -97,12 +102,12 @@ class TDS(Sampler):
         **options,
     ):
         super().__init__(**options)
-        if twist not in (None, "jacobian", "level"):
-            raise ValueError(f'tds: twist must be "jacobian" or "level", not {twist!r}')
+        if twist not in (None, "jacobian", "moment", "level"):
+            raise ValueError(f'tds: twist must be "jacobian", "moment" or "level", not {twist!r}')
         if not 0 <= ess_threshold <= 1:
             raise ValueError(f"tds: ess_threshold must be between 0 and 1, not {ess_threshold}")
         self.twist, self.ess_threshold, self.prior_variance = twist, ess_threshold, prior_variance
-        self.components, self.correctors, self.tau = components, correctors, tau
+        self.cg_steps, self.components, self.correctors, self.tau = cg_steps, components, correctors, tau
 
     def range(self) -> tuple[float, float]:
         top, low = super().range()
@@ -118,7 +123,9 @@ class TDS(Sampler):
         return self.twist == "jacobian" or (self.twist is None and self.dim <= JACOBIAN_LIMIT)
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
-        kernel = JacobianKernel(self) if self.full else LevelKernel(self)
+        kernel = (
+            JacobianKernel(self) if self.full else {"level": LevelKernel}.get(self.twist, MomentKernel)(self)
+        )
         x = sigmas[0] * self.noise(n)
         state, log_psi = kernel.state(x, sigmas[0])
         log_w, ancestors, ess = log_psi.double(), torch.arange(n, device=x.device), []
@@ -212,7 +219,7 @@ class JacobianKernel:
 
 
 class LevelKernel:
-    """Guided ancestral kernel and a twist whose covariance depends on the level alone."""
+    """Guided ancestral kernel and a twist whose covariance depends on the level alone; W: whitened operator."""
 
     def __init__(self, sampler: TDS):
         self.sampler = sampler
@@ -221,7 +228,7 @@ class LevelKernel:
             vectors, self.variances = (t.to(V) for t in sampler.components)
             self.WU = s[:, None] * (V.T @ vectors.flatten(1).T)  # (N, K): whitened data of the components
 
-    def covariance_solve(self, r: Tensor, sigma: float) -> Tensor:
+    def solve(self, r: Tensor, sigma: float, vjp) -> Tensor:
         """(1 + W V_s W')^-1 r, shape of r = `(B, N)`: diagonal, plus Woodbury for the components."""
         s, P = self.sampler.data.s, self.sampler.white
         white = sigma**2 * P / (P + sigma**2)
@@ -239,7 +246,7 @@ class LevelKernel:
         f = self.sampler.data
         D, vjp = self.sampler.prior.denoise_vjp(x, sigma)
         r = f.d - f.s * (D @ f.V)
-        u = self.covariance_solve(r, sigma)
+        u = self.solve(r, sigma, vjp)
         return (D, vjp((f.s * u) @ f.V.T)), -0.5 * (r * u).sum(1)
 
     def posterior_mean(self, state, x: Tensor, sigma: float) -> Tensor:
@@ -258,3 +265,18 @@ class LevelKernel:
         f, D = self.sampler.data, state[0]
         exact = -0.5 * (f.d - f.s * (D @ f.V)).square().sum(1)
         return D, (exact - log_psi).double()
+
+
+class MomentKernel(LevelKernel):
+    """The same with Tweedie's covariance of each particle, by conjugate gradients."""
+
+    def solve(self, r: Tensor, sigma: float, vjp) -> Tensor:
+        V, s, P = self.sampler.data.V, self.sampler.data.s, self.sampler.white
+        white = sigma**2 * P / (P + sigma**2)
+
+        def covariance(v: Tensor) -> Tensor:
+            return v + sigma**2 * s * (vjp((s * v) @ V.T) @ V)
+
+        return conjugate_gradient(
+            covariance, r, lambda u: u / (1 + white * s**2), self.sampler.cg_steps, 1e-3
+        )
