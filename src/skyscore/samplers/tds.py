@@ -20,11 +20,11 @@ update of N(D, V); with :math:`c = 1 - r^2/s^2` and :math:`q = r^2 c` the revers
 exact at any step size when the prior is Gaussian (the published kernel, without c^2 V, makes samples too narrow), and
 the last level ends with a draw from N(D_y, V_y).
 
-The other two are for large images, with the published kernel N(x + (s^2 - r^2) (score + grad log psi), q I); the last level
-weighs with the exact likelihood of D. `twist="moment"` has the same V_s, but solves with it by a few conjugate-gradient
-steps as MMPS does, and leaves its determinant out of psi (any positive psi gives the right law in the end).
-`twist="level"` takes a V_s that depends on the level alone, :math:`s^2 C / (C + s^2)` for a prior covariance C (white, or
-low-rank plus white): one vector-Jacobian product per level, but it is stiff where C is too small.
+The other two are for large images, with the published kernel N(x + (s^2 - r^2) (score + grad log psi), q I); the
+last level weighs with the exact likelihood of D. `twist="moment"` has the same V_s, but solves with it by a few
+conjugate-gradient steps as MMPS does, and leaves its determinant out of psi (any positive psi gives the right law in
+the end). `twist="level"` takes a V_s that depends on the level alone, :math:`s^2 C / (C + s^2)` for a prior covariance
+C (white, or low-rank plus white): one vector-Jacobian product per level, but it is stiff where C is too small.
 
 Reference: Wu et al. (2023), "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",
 arXiv:2306.17775, algorithm 1. Deviation: the covariances V in twist and kernel.
