@@ -46,11 +46,6 @@ rule figures:
         figures(config["target"]),
 
 
-rule samplers:
-    input:
-        "<results>/figures/exact.pdf",
-
-
 rule real:
     input:
         products("real"),

@@ -121,3 +121,8 @@ rule collect_numbers:
         "Collecting all numbers"
     script:
         "../../src/collect_numbers.py"
+
+
+rule samplers:
+    input:
+        "<results>/figures/exact.pdf",

@@ -86,7 +86,7 @@ def train(
     torch.manual_seed(seed)
     model = model.to(device).to(memory_format=torch.channels_last).train()
     average = {k: v.detach().clone() for k, v in model.named_parameters()}
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.99), fused=True)
     images, start, losses = torch.as_tensor(images), 0, []
     if checkpoint is not None and Path(checkpoint).exists():
         start, losses = restore(checkpoint, model, average, optimizer)
@@ -157,7 +157,7 @@ def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int,
         for name, p in model.named_parameters():
             p.copy_(state[f"model/{name}"])
             average[name].copy_(state[f"average/{name}"])
-            moments = {k: state[f"{k}/{name}"].to(p.device) for k in ("exp_avg", "exp_avg_sq")}
-            moments = {k: v.contiguous(memory_format=torch.preserve_format) for k, v in moments.items()}
-            optimizer.state[p] = {"step": torch.tensor(float(step)), **moments}
+            # the fused optimizer runs over memory: moments must lie as their parameters do
+            moments = {k: torch.empty_like(p).copy_(state[f"{k}/{name}"]) for k in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[p] = {"step": torch.tensor(float(step), device=p.device), **moments}
     return step, list(state["losses"])
