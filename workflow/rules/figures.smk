@@ -121,8 +121,3 @@ rule collect_numbers:
         "Collecting all numbers"
     script:
         "../../src/collect_numbers.py"
-
-
-rule samplers:
-    input:
-        "<results>/figures/exact.pdf",
