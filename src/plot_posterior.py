@@ -3,11 +3,17 @@
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
+COLLAPSED = 8  # fewer distinct ancestors than this say nothing of a width
+
 
 def main(panels, numbers, pdf, png, caption, *, problem, sampler):
     content = io.read_json(numbers)
     flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
-    figure = plotting.draw_panels(io.read_panels(panels), f"{problem}: posterior by {sampler}")
+    title, warning = f"{problem}: posterior by {sampler}", ""
+    if flat.get("unique_ancestors", COLLAPSED) < COLLAPSED:
+        warning = f"particles collapsed, ancestors left: {flat['unique_ancestors']:.0f}; their spread is not a posterior's"
+        title += f" ({warning})"
+    figure = plotting.draw_panels(io.read_panels(panels), title)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
     chi2 = f"chi2 per datum {flat['chi2_dof']:.3f}"
     if "chi2_dof_p16" in flat:
@@ -16,9 +22,8 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler):
         )
     cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
     made = content["provenance"]
-    io.write_text(
-        caption, f"{chi2}; {cost}. Revision ``{made['git_revision'][:12]}``, seed {made['seed']}.\n"
-    )
+    origin = f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
+    io.write_text(caption, f"{chi2}; {cost}. {f'**{warning}.** ' if warning else ''}{origin}\n")
 
 
 if "snakemake" in globals():
