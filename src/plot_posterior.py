@@ -11,7 +11,8 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler):
     flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
     title, warning = f"{problem}: posterior by {sampler}", ""
     if flat.get("unique_ancestors", COLLAPSED) < COLLAPSED:
-        warning = f"particles collapsed, ancestors left: {flat['unique_ancestors']:.0f}; their spread is not a posterior's"
+        left = f"ancestors left: {flat['unique_ancestors']:.0f}"
+        warning = f"particles collapsed, {left}; their spread is not a posterior's"
         title += f" ({warning})"
     figure = plotting.draw_panels(io.read_panels(panels), title)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
