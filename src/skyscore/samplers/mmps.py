@@ -10,8 +10,8 @@ same matrix for a white V. Exact when the prior is Gaussian. On multimodal prior
 the modes are not: see :mod:`skyscore.samplers.tds`.
 
 Reference: Rozet et al. (2024), "Learning Diffusion Priors from Observations by Expectation Maximization",
-arXiv:2405.13712, eq. 14-16. Deviation: the preconditioner (with it, as few steps reach a given residual at a
-signal-to-noise ratio of 100 as without it at 1), and the stop at `tolerance`.
+arXiv:2405.13712, eq. 14-16. Deviation: the preconditioner (its gain was not measured) and the
+stop at `tolerance`.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class PnPDM(Sampler):
 
     Arguments:
         steps: evaluations in all: turns x inner.
-        inner: evaluations per reverse run of the prior; with 8, x | z has 0.8 of its variance, with 32 0.95.
+        inner: evaluations per reverse run of the prior; for Gaussian priors of variance
+            0.1 to 1000 rho^2, x | z keeps 0.61 to 0.79 of its variance with 8 and 0.90 to 0.98 with 32.
         rho_max, rho_min: coupling of the first and the last turns; `None` takes the levels of the base class,
             rho_max = sigma_max / 5 and rho_min = 0.3 times the smallest noise (in units of the image).
         hold: share of the turns that are spent at rho_min.
