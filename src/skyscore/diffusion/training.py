@@ -26,6 +26,8 @@ from .network import Denoiser
 
 __all__ = ["denoising_loss", "learning_rate", "train"]
 
+AVERAGE_EVERY = 4  # steps: the average's half-life is hundreds of steps, and touching all weights costs time
+
 
 def denoising_loss(model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator) -> Tensor:
     """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a blank network."""
@@ -105,11 +107,11 @@ def train(
         optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
-        # half-life grows with the run, so that early, poor weights are forgotten
-        beta = 0.5 ** (1 / max(settings["ema"] * (step + 1), 1.0))
-        with torch.no_grad():
+        if (step + 1) % AVERAGE_EVERY == 0 or step + 1 == settings["steps"]:
+            # half-life grows with the run, so that early, poor weights are forgotten
+            beta = 0.5 ** (AVERAGE_EVERY / max(settings["ema"] * (step + 1), 1.0))
             values = [p.detach() for p in model.parameters()]
             torch._foreach_lerp_(list(average.values()), values, 1 - beta)
         losses.append(loss.detach())

@@ -126,8 +126,9 @@ class Sampler:
         self.progress, self.diagnostics = progress, {}
         top, low = self.range()
         self.prepare(top)
-        # learning about the prior cost an evaluation or two of one image: one level less keeps all within `steps`
-        sigmas = geometric(self.steps - (self.prior.nfe > 0), top, low)
+        self.centre = self.prior.denoise(torch.zeros(1, self.dim, **self.like), top)
+        # learning about the prior cost a few evaluations of one image: one level less keeps all within `steps`
+        sigmas = geometric(self.steps - 1, top, low)
         x = self.run(sigmas, n)
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
@@ -171,6 +172,10 @@ class Sampler:
         trace = sum(float((u * vjp(u)).sum()) for u in v) / probes
         return max(sigma_max**2 * trace / self.dim, 1e-8)
 
+    def start(self, n: int, sigma: float) -> Tensor:
+        """Images at the first level, N(E[x0], sigma^2), `(n, D)`; a start around zero would leave them too faint."""
+        return self.centre + sigma * self.noise(n)
+
     def noise(self, n: int) -> Tensor:
         """Standard normal noise of shape `(n, D)` from the run's generator."""
         return torch.randn(n, self.dim, generator=self.generator, **self.like)
@@ -201,7 +206,7 @@ class Guidance(Sampler):
         raise NotImplementedError(f"{self.name} defines no posterior_denoise")
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
-        x = sigmas[0] * self.noise(n)
+        x = self.start(n, sigmas[0])
         D = self.posterior_denoise(x, sigmas[0])
         for s, r in self.bar(list(itertools.pairwise(sigmas))):
             x = ancestral(x, D, s, r, self.noise(n))

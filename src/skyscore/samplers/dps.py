@@ -54,7 +54,7 @@ class DPS(Guidance):
             return super().run(sigmas, n)
         V, s, d = self.data.V, self.data.s, self.data.d
         # the published norm is that of y - A D in the units of y: for white noise, the whitened one times its std
-        x = sigmas[0] * self.noise(n)
+        x = self.start(n, sigmas[0])
         for a, b in self.bar(list(itertools.pairwise(sigmas))):
             D, vjp = self.prior.denoise_vjp(x, a)
             r = d - s * (D @ V)

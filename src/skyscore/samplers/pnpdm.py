@@ -66,7 +66,7 @@ class PnPDM(Sampler):
         held = min(int(self.hold * turns), turns - 2)
         rhos = geometric(turns - held, top, low) + [low] * held
         self.diagnostics |= {"turns": turns, "rho_min": low}
-        x = self.noise(n) * top
+        x = self.start(n, top)
         for rho in self.bar(rhos):
             x = self.prior_step(self.likelihood_step(x, rho), rho)
         return x

@@ -126,7 +126,7 @@ class TDS(Sampler):
         kernel = (
             JacobianKernel(self) if self.full else {"level": LevelKernel}.get(self.twist, MomentKernel)(self)
         )
-        x = sigmas[0] * self.noise(n)
+        x = self.start(n, sigmas[0])
         state, log_psi = kernel.state(x, sigmas[0])
         log_w, ancestors, ess = log_psi.double(), torch.arange(n, device=x.device), []
         for s, r in self.bar(list(itertools.pairwise(sigmas))):
