@@ -2,11 +2,12 @@
 
 from skyscore import io
 from skyscore.provenance import provenance
-from skyscore.simulate.galaxies import simulate_galaxies
+from skyscore.simulate import SIMULATORS
 
 
 def main(dataset, *, split, settings, seed, code=None):
-    images = simulate_galaxies(settings["n"], settings["pixels"], settings["galaxies"], seed, progress=True)
+    kind = settings["kind"]
+    images = SIMULATORS[kind].simulate(settings["n"], settings["pixels"], settings[kind], seed, progress=True)
     io.write_dataset(dataset, provenance(settings, seed, code=code), **{split: images})
 
 

@@ -1,8 +1,8 @@
-"""What the code offers to a configuration: samplers with their options, kinds of problems with their settings.
+"""What the code offers to a configuration: samplers with their options, kinds of problems and of data sets.
 
-It is read from the text of the module that implements it (a sampler's name and the arguments of its `__init__`; a
-problem's `kind` and its `SETTINGS`), without importing it, so that a new sampler or problem is one module and one block
-of the configuration, and a dry run needs no torch.
+It is read from the text of the module that implements it (a sampler's name and the arguments of its `__init__`; the
+`kind` and the `SETTINGS` of a problem or a simulator), without importing it, so that a new one is one module and one
+block of the configuration, and a dry run needs no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["problem_kinds", "sampler_options"]
+__all__ = ["dataset_kinds", "problem_kinds", "sampler_options"]
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -42,14 +42,23 @@ def assigned(body: list[ast.stmt], name: str) -> ast.expr | None:
 
 
 class Named(ast.NodeTransformer):
-    """Replaces the names of a module's constants by their values."""
+    """Replaces the names of a module's constants by their values, also where `**` puts one into a dictionary."""
 
     def __init__(self, body: list[ast.stmt]):
         self.body = body
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         value = assigned(self.body, node.id)
-        return node if value is None else self.visit(value)
+        return node if value is None else self.visit(copy.deepcopy(value))
+
+    def visit_Dict(self, node: ast.Dict) -> ast.expr:
+        self.generic_visit(node)
+        keys, values = [], []
+        for key, value in zip(node.keys, node.values, strict=True):
+            spliced = key is None and isinstance(value, ast.Dict)
+            keys += value.keys if spliced else [key]
+            values += value.values if spliced else [value]
+        return ast.Dict(keys, values)
 
 
 def constant(node: ast.ClassDef, name: str, path: Path) -> Any:
@@ -59,7 +68,7 @@ def constant(node: ast.ClassDef, name: str, path: Path) -> Any:
         return None
     try:
         return ast.literal_eval(Named(syntax(path).body).visit(copy.deepcopy(value)))
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
@@ -112,11 +121,21 @@ def sampler_options() -> dict[str, dict[str, dict[str, Any]]]:
     return {name: arguments(node, known) for name, node in named if isinstance(name, str) and name}
 
 
-def problem_kinds() -> dict[str, dict[str, Any]]:
-    """{kind: JSON schema of its settings}, read from skyscore/problems (class attributes `kind` and `SETTINGS`)."""
-    found = ((constant(node, "kind", path), node, path) for node, path in classes("problems"))
+def kinds(folder: str) -> dict[str, dict[str, Any]]:
+    """{kind: JSON schema of its settings} of the classes in a folder that have the attributes `kind` and `SETTINGS`."""
+    found = ((constant(node, "kind", path), node, path) for node, path in classes(folder))
     return {
         kind: constant(node, "SETTINGS", path) or {}
         for kind, node, path in found
         if isinstance(kind, str) and kind and any(isinstance(base, ast.Name) for base in node.bases)
     }
+
+
+def problem_kinds() -> dict[str, dict[str, Any]]:
+    """Kinds of problems, read from skyscore/problems."""
+    return kinds("problems")
+
+
+def dataset_kinds() -> dict[str, dict[str, Any]]:
+    """Kinds of training sets, read from skyscore/simulate."""
+    return kinds("simulate")

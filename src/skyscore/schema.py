@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from skyscore.offered import problem_kinds, sampler_options
+from skyscore.offered import dataset_kinds, problem_kinds, sampler_options
 
-__all__ = ["load_schema", "problem_schema", "resolved", "sampler_schema"]
+__all__ = ["dataset_schema", "load_schema", "problem_schema", "resolved", "sampler_schema"]
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "workflow" / "schemas"
 
@@ -49,3 +49,10 @@ def problem_schema(base: Mapping, kind: Any) -> dict[str, Any]:
     """Schema of one entry of `problems`: the common keys and the settings of its kind."""
     own = problem_kinds().get(kind, {})
     return {**base, "properties": {**base["properties"], **own.get("properties", {})}}
+
+
+def dataset_schema(base: Mapping, kind: Any) -> dict[str, Any]:
+    """Schema of one entry of `datasets`: the common keys and, under the name of its kind, the settings of that."""
+    own = dataset_kinds().get(kind, {})
+    about = {"default": {}, "description": f"Settings of the kind {kind!r}."}
+    return {**base, "properties": {**base["properties"], **({str(kind): {**own, **about}} if own else {})}}

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skyscore.offered import problem_kinds, sampler_options
+from skyscore.offered import dataset_kinds, problem_kinds, sampler_options
 from skyscore.reference import described
-from skyscore.schema import load_schema, problem_schema, resolved, sampler_schema
+from skyscore.schema import dataset_schema, load_schema, problem_schema, resolved, sampler_schema
 
 __all__ = [
     "SettingsError",
@@ -129,6 +129,8 @@ def check_object(
                 item_schema = sampler_schema(resolved(extra, root), item.get("name"))
             elif path == ("problems",) and isinstance(item, Mapping):
                 item_schema = problem_schema(resolved(extra, root), item.get("kind"))
+            elif path == ("datasets",) and isinstance(item, Mapping):
+                item_schema = dataset_schema(resolved(extra, root), item.get("kind", "galaxies"))
             complete[key] = check(item, item_schema, root, (*path, str(key)), source)
         elif extra is True:
             complete[key] = item
@@ -177,6 +179,8 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
     methods, kinds = sampler_options(), problem_kinds()
     for key, sampler in complete["samplers"].items():
         known_name(sampler["name"], methods, ("samplers", key, "name"), source, "sampler")
+    for key, dataset in complete["datasets"].items():
+        known_name(dataset["kind"], dataset_kinds(), ("datasets", key, "kind"), source, "kind of data set")
     for key, prior in complete["priors"].items():
         known_name(prior["dataset"], complete["datasets"], ("priors", key, "dataset"), source, "dataset")
     for name in complete["exact"]["samplers"]:

@@ -121,7 +121,8 @@ def code_version(*modules):
 def dataset_settings(wildcards):
     """What decides the images of one split."""
     dataset = config["datasets"][wildcards.dataset]
-    return {"n": dataset[wildcards.split], "pixels": dataset["pixels"], "galaxies": dataset["galaxies"]}
+    kind = dataset["kind"]
+    return {"n": dataset[wildcards.split], "pixels": dataset["pixels"], "kind": kind, kind: dataset[kind]}
 
 
 def prior_settings(wildcards):
@@ -130,7 +131,7 @@ def prior_settings(wildcards):
     dataset = config["datasets"][prior["dataset"]]
     return {
         "pixels": dataset["pixels"],
-        "images": {"n": dataset["train"], "galaxies": dataset["galaxies"]},
+        "images": {"n": dataset["train"], dataset["kind"]: dataset[dataset["kind"]]},
         "network": prior["network"],
         "training": {key: value for key, value in prior["training"].items() if key != "checkpoint_every"},
     }

@@ -17,33 +17,51 @@ Seigar & James (1998), MNRAS 299, 685 (logarithmic arms).
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-__all__ = ["DEFAULTS", "draw_parameters", "render", "simulate_galaxies"]
+from .base import Simulator
 
-DEFAULTS = {
-    "disk_radius": [
-        0.36,
-        0.30,
-    ],  # half-light radius of the disk [half field]: median, scatter of its logarithm
-    "bulge_radius": [
-        0.40,
-        0.25,
-    ],  # half-light radius of the bulge / that of the disk: median, scatter of its log
-    "bulge_fraction": [0.0, 0.6],  # bulge / total light, uniform
-    "sersic_index": [0.8, 3.5],  # of the bulge, uniform
-    "axis_ratio": [0.30, 1.0],  # of the inclined disk, uniform
-    "arm_strength": [0.0, 1.5],  # kappa, uniform
-    "pitch_angle": [12.0, 35.0],  # degrees, uniform
-    "clumps": 10.0,  # mean number of clumps
-    "clump_fraction": 0.25,  # mean share of the disk's light in clumps
-    "clump_radius": [0.045, 0.30],  # Gaussian sigma [half field]: median, scatter of its logarithm
-    "offset": 0.10,  # standard deviation of the centre [half field]
-    "brightness_scatter": 0.25,  # of the logarithm of the peak
+__all__ = ["DEFAULTS", "Galaxies", "draw_parameters", "render", "simulate_galaxies"]
+
+# fmt: off
+RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+SETTINGS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "disk_radius": {**RANGE, "default": [0.36, 0.30], "unit": "half field",
+            "description": "Half-light radius of the disk, median and scatter of its natural logarithm."},
+        "bulge_radius": {**RANGE, "default": [0.40, 0.25], "unit": "disk radius",
+            "description": "Half-light radius of the bulge, median and scatter of its natural logarithm."},
+        "bulge_fraction": {**RANGE, "default": [0.0, 0.6],
+            "description": "Bulge to total light, uniform between the two."},
+        "sersic_index": {**RANGE, "default": [0.8, 3.5],
+            "description": "Sersic index of the bulge, uniform between the two."},
+        "axis_ratio": {**RANGE, "default": [0.30, 1.0],
+            "description": "Axis ratio of the inclined disk, uniform between the two."},
+        "arm_strength": {**RANGE, "default": [0.0, 1.5],
+            "description": "Strength of the spiral arms, uniform between the two."},
+        "pitch_angle": {**RANGE, "default": [12.0, 35.0], "unit": "degree",
+            "description": "Pitch angle of the arms, uniform between the two."},
+        "clumps": {"type": "number", "minimum": 0, "default": 10.0,
+            "description": "Mean number of star-forming clumps."},
+        "clump_fraction": {"type": "number", "minimum": 0, "default": 0.25,
+            "description": "Mean share of the disk's light in clumps."},
+        "clump_radius": {**RANGE, "default": [0.045, 0.30], "unit": "half field",
+            "description": "Gaussian sigma of a clump, median and scatter of its natural logarithm."},
+        "offset": {"type": "number", "minimum": 0, "default": 0.10, "unit": "half field",
+            "description": "Standard deviation of a galaxy's centre."},
+        "brightness_scatter": {"type": "number", "minimum": 0, "default": 0.25,
+            "description": "Scatter of the natural logarithm of the peak brightness."},
+    },
 }
+# fmt: on
+DEFAULTS = {key: node["default"] for key, node in SETTINGS["properties"].items()}
 MAX_CLUMPS = 32
 CORE = 0.03  # softening of the cusp [half field], so that a finite oversampling integrates it
 
@@ -166,3 +184,14 @@ def simulate_galaxies(
         part = slice(start, start + chunk)
         images[part] = render({k: v[part] for k, v in p.items()}, pixels).numpy()
     return images
+
+
+class Galaxies(Simulator):
+    """See the module."""
+
+    kind = "galaxies"
+    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+
+    @staticmethod
+    def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
+        return simulate_galaxies(n, pixels, settings, seed, progress)

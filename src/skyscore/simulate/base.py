@@ -1,0 +1,29 @@
+"""What a kind of training set is: a simulator of images, with its settings.
+
+A new kind is one module in this folder with one subclass of :class:`Simulator`, and one block in the configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+__all__ = ["Simulator"]
+
+
+class Simulator:
+    """Images of one kind.
+
+    Attributes:
+        kind: name of the kind, and of the block of a data set that holds its settings.
+        SETTINGS: JSON schema of the settings, a literal: it is read without importing the module.
+    """
+
+    kind: ClassVar[str] = ""
+    SETTINGS: ClassVar[dict[str, Any]] = {}
+
+    @staticmethod
+    def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
+        """n images, float32 of shape (n, 1, pixels, pixels), in prior units (of order one)."""
+        raise NotImplementedError
