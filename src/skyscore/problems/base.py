@@ -35,15 +35,17 @@ class Observation:
 
 @dataclass
 class Panel:
-    """One image of a figure.
+    """One part of a figure.
 
     Attributes:
-        image: (H, W); not-a-number where there is nothing to show.
+        image: (H, W); not-a-number where there is nothing to show. Of points: (2, N), their x and y.
         title: above the panel.
-        scale: pixel (arcsec).
-        unit: of the values, for the colour bar.
+        scale: pixel, in units of scale_unit; not used of points.
+        unit: of the values, for the colour bar; of points, of both axes.
         group: panels of the same group share their colour scale.
-        kind: "image" (from zero up, stretched), "spread" (from zero up, linear) or "signed" (around zero).
+        kind: "image" (from zero up, stretched), "spread" (from zero up, linear), "signed" (around zero) or "points"
+            (a scatter plot, such as the coverage of a Fourier plane).
+        scale_unit: "arcsec", "arcmin" or "degree".
     """
 
     image: np.ndarray
@@ -52,6 +54,7 @@ class Panel:
     unit: str
     group: str
     kind: str = "image"
+    scale_unit: str = "arcsec"
 
 
 class Problem:
@@ -63,13 +66,16 @@ class Problem:
 
     Attributes:
         shape: (C, H, W) of the unknown image.
-        pixel_scale: of the unknown image (arcsec); unit: of `to_physical`; wcs: FITS cards or None.
+        pixel_scale: of the unknown image (scale_unit); unit: of `to_physical`; wcs: FITS cards or None.
+        look: kind of the panels that show the unknown, "image" or "signed".
     """
 
     kind: ClassVar[str] = ""
     SETTINGS: ClassVar[dict[str, Any]] = {}
     shape: tuple[int, int, int]
     pixel_scale: float
+    scale_unit: str = "arcsec"
+    look: str = "image"
     unit: str
     wcs: dict[str, Any] | None = None
 
@@ -92,8 +98,20 @@ class Problem:
         raise NotImplementedError
 
     def panels(self, x: Tensor) -> list[Panel]:
-        """What the figure of samples x (n, C, H, W) shows, in order."""
+        """What the figure of samples x (n, C, H, W) shows, in order; the first is the data."""
         raise NotImplementedError
+
+    def baselines(self, moments=None) -> dict[str, np.ndarray]:
+        """Classical reconstructions by name: images (H, W) in physical units on the frame of the unknown.
+
+        Arguments:
+            moments: of the prior, :class:`skyscore.problems.flux.Moments`, for those that use its mean and covariance.
+        """
+        return {}
+
+    def footprint(self) -> np.ndarray:
+        """Pixels (H, W) of the unknown on which reconstructions are compared with the truth; all by default."""
+        return np.ones(self.shape[-2:], dtype=bool)
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
