@@ -6,7 +6,7 @@ Reads observation.h5 and a prior's weights; writes posterior.h5 (n, C, H, W) and
 import torch
 
 from skyscore import io
-from skyscore.priors import NeuralPrior
+from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 from skyscore.samplers import sample
@@ -15,7 +15,7 @@ from skyscore.samplers import sample
 def main(observation, prior, posterior, fits, *, sampler, n, seed, device="auto", code=None):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
-    network = NeuralPrior.load(prior, device)
+    network = load_prior(prior, device)
     options = {"sigma_max": network.sigma_max, "sigma_min": network.sigma_min}
     options |= {key: value for key, value in sampler.items() if key != "name"}
     samples = sample(

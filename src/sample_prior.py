@@ -1,13 +1,13 @@
 """Images drawn from a learned prior. Reads its weights; writes samples.h5, (n, C, H, W) in prior units."""
 
 from skyscore import io
-from skyscore.priors import NeuralPrior
+from skyscore.priors import load_prior
 from skyscore.provenance import provenance
 
 
 def main(prior, samples, *, n, steps, seed, device="auto", code=None):
     device = io.pick_device(device)
-    images = NeuralPrior.load(prior, device).sample(
+    images = load_prior(prior, device).sample(
         n, generator=io.generator(seed, device), steps=steps, progress=True
     )
     io.write_dataset(samples, provenance({"n": n, "steps": steps}, seed, code=code), samples=images)

@@ -4,4 +4,19 @@ from .gaussian import GaussianPrior
 from .mixture import GaussianMixturePrior
 from .neural import NeuralPrior
 
-__all__ = ["GaussianMixturePrior", "GaussianPrior", "NeuralPrior"]
+__all__ = ["GaussianMixturePrior", "GaussianPrior", "NeuralPrior", "load_prior"]
+
+
+def load_prior(path, device: str = "cpu"):
+    """The learned prior of a weights file, of the kind that its metadata name (`neural` where they name none).
+
+    Raises:
+        InputError: if the file is no weights file, or of a kind that does not exist.
+    """
+    from .. import io
+
+    kinds = {"neural": NeuralPrior}
+    kind = io.read_weights(path)[1].get("kind", "neural")
+    if kind not in kinds:
+        raise io.InputError(f"{path}: holds a prior of kind {kind!r}; this version knows {', '.join(kinds)}")
+    return kinds[kind].load(path, device)

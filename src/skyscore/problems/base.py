@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from ..likelihoods.gaussian import GaussianLikelihood
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, from_spectrum
 
 __all__ = ["Observation", "Panel", "Problem"]
 
@@ -92,6 +93,36 @@ class Problem:
         return x * self.observation.attrs.get("flux_scale", 1.0) + self.observation.attrs.get(
             "flux_offset", 0.0
         )
+
+    # ------------------------------------------------------------------ an ensemble of observations
+
+    # Problems that have the attributes `operator` (A in physical units, (B, *shape) -> (B, M)) and `noise` (the law of
+    # its M data, with `whiten`, `solve` and `sample`) need no code of their own here.
+
+    def observe(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """New data `(N, M)` of images x `(N, C, H, W)` in prior units, by the same instrument with fresh noise."""
+        clean = self.operator(self.to_physical(x.double().cpu())).flatten(1)
+        return clean + self.noise.sample(len(x), generator).flatten(1)
+
+    def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
+        """p(y | x) of N observations y `(N, M)` at once, in prior units; they share one decomposition."""
+        spectrum, zero = self.likelihood.spectrum(), torch.zeros(1, *self.shape, dtype=torch.float64)
+        scale = self.observation.attrs.get("flux_scale", 1.0)
+        r = y.double().cpu() - self.operator(self.to_physical(zero)).flatten(1)
+        back = scale * self.operator.adjoint(self.noise.solve(r).reshape(-1, *self.operator.out_shape))
+        V, s = spectrum.V.cpu(), spectrum.s.cpu()
+        d = back.flatten(1) @ V / s
+        return from_spectrum(Spectrum(V, s, d).to(torch.float64, self.device), self.shape)
+
+    def chi2(self, x: Tensor, y: Tensor) -> Tensor:
+        """r' Sigma^-1 r / M of samples x `(N, n, C, H, W)` of N observations y `(N, M)`, shape `(N, n)`."""
+        rows = []
+        for samples, data in zip(x.double().cpu(), y.double().cpu(), strict=True):
+            r = data - self.operator(self.to_physical(samples)).flatten(1)
+            rows.append(self.noise.whiten(r).square().mean(1))
+        return torch.stack(rows)
+
+    # ------------------------------------------------------------------ checks and figure
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
         """Fit of samples x (n, C, H, W) to all data: `chi2_dof` (n,) and further numbers."""
