@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..baselines.curvature import invert
+from ..baselines.sersic import fit_sersic
 from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
 from ..likelihoods.noise import CorrelatedNoise, DiagonalNoise
 from ..operators.base import LinearOperator
@@ -194,6 +196,13 @@ class LensProblem(Problem):
                     (s**2 * G).to(self.device), (s * b).to(self.device), self.shape
                 )
         return self._parts["likelihood"]
+
+    def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
+        """The curvature-regularised linear inversion and a single Sersic source, both without a learned prior."""
+        G, b = self.normal_equations()
+        inversion = invert(G, b, self.shape[1:])
+        fit = fit_sersic(compress(G, b, self.shape).spectrum(), self.shape[1:])
+        return {"curvature": inversion.image, "sersic": fit.image}
 
     # ------------------------------------------------------------------ checks and figure
 
