@@ -1,0 +1,97 @@
+"""One look for all figures: colours told apart by all eyes and in print, scale bars instead of ticks, units on every bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import matplotlib.patheffects
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import AsinhNorm, Normalize
+
+__all__ = [
+    "COLOURS",
+    "MAPS",
+    "MARKERS",
+    "STYLE",
+    "bare",
+    "colour_bar",
+    "limits",
+    "plt",
+    "scale_bar",
+    "show",
+]
+
+STYLE = {"font.size": 9, "axes.titlesize": 9, "figure.constrained_layout.use": True, "pdf.fonttype": 42}
+MAPS = {"image": "inferno", "spread": "viridis", "signed": "RdBu_r"}
+# Okabe & Ito's palette, told apart by all; markers say the same in black and white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)  # lengths of a scale bar, in its unit
+SYMBOLS = {"arcsec": '"', "arcmin": "'", "degree": "\N{DEGREE SIGN}"}
+
+
+def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
+    """One colour scale for panels that are to be compared."""
+    values = np.concatenate([image[np.isfinite(image)] for image in images])
+    if not values.size:
+        return Normalize(0, 1)
+    if kind == "signed":
+        top = float(np.quantile(np.abs(values), 0.995)) or 1.0
+        return Normalize(-top, top)
+    top = float(np.quantile(values, 0.999))
+    top = top if top > 0 else 1.0
+    if kind == "spread":
+        return Normalize(0, top)
+    return AsinhNorm(linear_width=0.1 * top, vmin=0, vmax=top)
+
+
+def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> None:
+    """A colour bar with a few round ticks, also where the colours are stretched."""
+    bar = figure.colorbar(shown, ax=axes, **options)
+    if isinstance(shown.norm, AsinhNorm):
+        ticks = [float(f"{share * shown.norm.vmax:.1g}") for share in (0, 0.05, 0.2, 0.5, 1)]
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.ax.minorticks_off()
+    bar.set_label(label, fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+
+
+def scale_bar(axes: plt.Axes, shape: tuple[int, int], scale: float, unit: str = "arcsec") -> None:
+    """A bar of a round length, about a quarter of the panel's width; `scale` is a pixel in `unit`."""
+    side = shape[1] * scale
+    length = max((bar for bar in BARS if bar <= 0.3 * side), default=0.3 * side)
+    x, y = 0.06 * shape[1], 0.07 * shape[0]
+    style = {
+        "color": "white",
+        "path_effects": [matplotlib.patheffects.withStroke(linewidth=1.8, foreground="black")],
+    }
+    axes.plot([x, x + length / scale], [y, y], lw=1.5, solid_capstyle="butt", **style)
+    axes.text(
+        x + 0.5 * length / scale,
+        y + 0.02 * shape[0],
+        f"{length:g}{SYMBOLS.get(unit, ' ' + unit)}",
+        ha="center",
+        va="bottom",
+        fontsize=7,
+        **style,
+    )
+
+
+def bare(axes: plt.Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def show(axes: plt.Axes, panel: Any, norm: Normalize) -> Any:
+    """Draws the image of a panel (`skyscore.problems.Panel`) with its title and scale bar; returns what was drawn."""
+    colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.35")
+    shown = axes.imshow(panel.image, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
+    axes.set_title(panel.title)
+    scale_bar(axes, panel.image.shape, panel.scale, getattr(panel, "scale_unit", "arcsec"))
+    bare(axes)
+    return shown
