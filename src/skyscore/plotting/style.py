@@ -1,4 +1,4 @@
-"""One look for all figures: colours told apart by all eyes and in print, scale bars instead of ticks, units on every bar."""
+"""One look for all figures: colours for all eyes and for print, scale bars instead of ticks, a unit on every bar."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
 
 __all__ = [
     "COLOURS",

@@ -1,0 +1,10 @@
+"""Figures, drawn from small stored summaries: no sampling, no forward model, no file access. One family per file.
+
+North is up (row 0 at the bottom).
+"""
+
+from .exact import draw_exact
+from .panels import draw_panels
+from .priors import draw_prior, mosaic
+
+__all__ = ["draw_exact", "draw_panels", "draw_prior", "mosaic"]

@@ -1,0 +1,43 @@
+"""The figure of one prior: draws beside images that its training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import STYLE, bare, colour_bar, limits, plt
+
+__all__ = ["draw_prior", "mosaic"]
+
+
+def draw_prior(
+    generated: np.ndarray, real: np.ndarray, numbers: Mapping[str, float], side: int = 6
+) -> Figure:
+    """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale."""
+    norm = limits("image", [generated[: side**2], real[: side**2]])
+    label = "   ".join(f"{key.rsplit('/', 1)[-1]} = {value:.3g}" for key, value in numbers.items())
+    with plt.rc_context(STYLE):
+        figure, pair = plt.subplots(1, 2, figsize=(9.2, 4.9))
+        for axes, images, name in zip(
+            pair, (generated, real), ("drawn from the prior", "held out"), strict=True
+        ):
+            shown = axes.imshow(
+                mosaic(images, side), origin="upper", cmap="inferno", norm=norm, interpolation="nearest"
+            )
+            axes.set_title(name)
+            bare(axes)
+        colour_bar(figure, shown, pair, "surface brightness [prior units]", fraction=0.025, pad=0.01)
+        figure.suptitle(label, fontsize=8)
+    return figure
+
+
+def mosaic(images: np.ndarray, side: int) -> np.ndarray:
+    """The first side^2 images (n, C, H, W), first channel, in a square with gaps; each image north up."""
+    height, width = images.shape[-2:]
+    sheet = np.full((side * (height + 1) - 1, side * (width + 1) - 1), np.nan, np.float32)
+    for index, image in enumerate(images[: side**2]):
+        row, column = divmod(index, side)
+        sheet[row * (height + 1) :][:height, column * (width + 1) :][:, :width] = image[0, ::-1]
+    return sheet
