@@ -188,6 +188,9 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
     for key, problem in complete["problems"].items():
         known_name(problem["kind"], kinds, ("problems", key, "kind"), source, "kind of problem")
         known_name(problem["prior"], complete["priors"], ("problems", key, "prior"), source, "prior")
+        for role, names in (("truth", "datasets"), ("same_as", "problems")):
+            if problem[role] is not None:
+                known_name(problem[role], complete[names], ("problems", key, role), source, names[:-1])
         for name in problem["samplers"]:
             known_name(name, complete["samplers"], ("problems", key, "samplers"), source, "sampler")
     return complete

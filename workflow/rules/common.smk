@@ -97,6 +97,11 @@ def seed_of(rule):
     return seed
 
 
+def seed_of_observation(wildcards):
+    """Seed of an observation; problems that share it share the truth and the realisation of the noise."""
+    return seed_of("observe")([config["problems"][wildcards.problem]["same_as"] or wildcards.problem])
+
+
 def seed_of_images(wildcards):
     """Seed of one split of a data set; the training set's is that of the data set itself."""
     split = [] if wildcards.split == "train" else [wildcards.split]
@@ -130,6 +135,7 @@ def prior_settings(wildcards):
     prior = config["priors"][wildcards.prior]
     dataset = config["datasets"][prior["dataset"]]
     return {
+        **({"kind": prior["kind"]} if prior["kind"] != "neural" else {}),
         "pixels": dataset["pixels"],
         "images": {"n": dataset["train"], dataset["kind"]: dataset[dataset["kind"]]},
         "network": prior["network"],
@@ -138,9 +144,9 @@ def prior_settings(wildcards):
 
 
 def problem_settings(wildcards):
-    """What decides an observation: a problem's block without what comes after it."""
-    problem = config["problems"][wildcards.problem]
-    return {key: value for key, value in problem.items() if key not in ("samplers", "n_samples", "prior")}
+    """What decides an observation: a problem's block without what comes after it, or is an input or a seed."""
+    apart = ("samplers", "n_samples", "prior", "truth", "same_as", "exercise")
+    return {key: value for key, value in config["problems"][wildcards.problem].items() if key not in apart}
 
 
 def exact_settings(wildcards):
@@ -164,6 +170,14 @@ def held_out_of_prior(wildcards):
 
 
 def held_out_of_problem(wildcards):
+    """Images that truths are drawn from."""
+    problem = config["problems"][wildcards.problem]
+    dataset = problem["truth"] or config["priors"][problem["prior"]]["dataset"]
+    return f"<results>/data/{dataset}/held_out.h5"
+
+
+def population_of_problem(wildcards):
+    """Images of the population that the prior was learned from: its moments."""
     prior = config["problems"][wildcards.problem]["prior"]
     return f"<results>/data/{config['priors'][prior]['dataset']}/held_out.h5"
 
@@ -195,11 +209,11 @@ def roles_of(wildcards):
 
 
 def problems_of(target, kind=None):
-    """Names of the simulated or the real problems of the configuration."""
+    """Names of the simulated or the real problems of the configuration, exercises left out."""
     wanted = {
         name
         for name, problem in config["problems"].items()
-        if (problem["data"] is not None) == (target == "real")
+        if (problem["data"] is not None) == (target == "real") and problem["exercise"] is None
     }
     return sorted(name for name in wanted if kind in (None, config["problems"][name]["kind"]))
 

@@ -19,7 +19,7 @@ rule observe:
         name="{problem}",
         settings=problem_settings,
         roles=roles_of,
-        seed=seed_of("observe"),
+        seed=seed_of_observation,
         code=code_version("problems", "operators", "likelihoods"),
     message:
         "Observing {wildcards.problem}"
