@@ -239,6 +239,22 @@ def test_a_batch_of_observations(name):
     assert means[0] < means[1] < means[2]
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_population_does_not_depend_on_its_batch(name):
+    """Observations sampled together or each by itself with the same stream: the same samples, to rounding."""
+    g = torch.Generator().manual_seed(6)
+    prior = GaussianPrior(torch.ones(5).double(), torch.diag(torch.rand(5, generator=g, dtype=torch.float64)))
+    operator = MatrixOperator(torch.randn(3, 5, generator=g, dtype=torch.float64))
+    likelihood = GaussianLikelihood(operator, torch.zeros(3).double(), 0.3)
+    y = likelihood.y + torch.tensor([[0.0], [1.0], [-2.0]], dtype=torch.float64)
+    batch = GaussianLikelihood(likelihood.operator, y, likelihood.std)
+    together = run(name, prior, batch, n=6, steps=12, seed=5).x
+    seeds = torch.randint(2**62, (3,), generator=torch.Generator().manual_seed(5)).tolist()
+    for o, seed in enumerate(seeds):
+        alone = run(name, prior, batch.observation(o), n=6, steps=12, seed=seed).x
+        assert torch.allclose(together[o], alone, rtol=1e-9, atol=1e-9)
+
+
 def test_images_keep_their_shape():
     prior = GaussianPrior(torch.zeros(12), torch.eye(12))
 

@@ -79,6 +79,11 @@ class GaussianLikelihood:
         """Whether y holds several observations, `(O, *out_shape)`."""
         return self.y.ndim > len(self.operator.out_shape)
 
+    @property
+    def shared(self) -> bool:
+        """Whether all observations have the same noise law, so that one decomposition serves them."""
+        return self.law is not None or self.std.ndim < self.y.ndim or self.std.shape[0] == 1
+
     def whiten(self, r: Tensor) -> Tensor:
         """Sigma^-1/2 r: residuals of unit, uncorrelated noise, shape of r."""
         return self.law.whiten(r) if self.law is not None else r / self.std.to(r.dtype)

@@ -62,15 +62,13 @@ def sample(
     sampler = SAMPLERS[name](steps=steps, **options)
     generator = generator or torch.Generator(likelihood.y.device).manual_seed(0)
     if not likelihood.batched:
-        return sampler(prior, likelihood, n, generator, progress)
-    # each observation has its own stream, so that a population does not depend on those before it
+        return sampler(prior, likelihood, n, [generator], progress)
+    # each observation has its own stream, so that a population does not depend on those that share its batch
     seeds = torch.randint(2**62, (len(likelihood.y),), generator=generator, device=generator.device).tolist()
-    runs = [
-        sampler(
-            prior, likelihood.observation(o), n, torch.Generator(generator.device).manual_seed(seed), progress
-        )
-        for o, seed in enumerate(seeds)
-    ]
+    generators = [torch.Generator(generator.device).manual_seed(seed) for seed in seeds]
+    if sampler.joint and likelihood.shared:
+        return sampler(prior, likelihood, n, generators, progress)
+    runs = [sampler(prior, likelihood.observation(o), n, [one], progress) for o, one in enumerate(generators)]
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
     nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
     return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)

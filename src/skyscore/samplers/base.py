@@ -95,6 +95,8 @@ class Sampler:
     name = ""
     #: what a user should know before choosing: needs gradient of the network, exact when
     needs_vjp = False
+    #: whether the observations of a batch can go through one run; a sampler whose chains interact runs each by itself
+    joint = True
     exact_for = "nothing"
 
     def __init__(
@@ -113,15 +115,18 @@ class Sampler:
         prior,
         likelihood: GaussianLikelihood,
         n: int,
-        generator: torch.Generator,
+        generators: list[torch.Generator],
         progress: bool = False,
     ) -> Samples:
-        """n samples of the posterior of one observation."""
-        shape = tuple(likelihood.operator.in_shape)
-        y = likelihood.y
+        """n samples of the posterior of each observation; all of its randomness comes from its own generator."""
+        shape, y, observations = tuple(likelihood.operator.in_shape), likelihood.y, len(generators)
         self.prior = Counted(prior, shape, self.batch)
         self.data = likelihood.spectrum().to(y.dtype, y.device)
-        self.generator, self.dim = generator, math.prod(shape)
+        if likelihood.batched:
+            self.data.d = self.data.d.repeat_interleave(n, dim=0)
+        self.generators, self.dim, rows = generators, math.prod(shape), n * observations
+        # what is learned about the prior must not depend on which observations share a batch
+        self.probes = torch.Generator(y.device).manual_seed(0)
         self.like = {"dtype": y.dtype, "device": y.device}
         self.progress, self.diagnostics = progress, {}
         top, low = self.range()
@@ -129,17 +134,18 @@ class Sampler:
         self.centre = self.prior.denoise(torch.zeros(1, self.dim, **self.like), top)
         # learning about the prior cost a few evaluations of one image: one level less keeps all within `steps`
         sigmas = geometric(self.steps - 1, top, low)
-        x = self.run(sigmas, n)
+        x = self.run(sigmas, rows)
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
                 f"{self.name}: samples are not finite; try more steps (now {self.steps})"
             )
         p = self.prior
         self.diagnostics |= {"sigma_max": sigmas[0], "sigma_min": sigmas[-1]}
-        return Samples(x.reshape(n, *shape), p.nfe / n, p.nvjp / n, self.diagnostics)
+        leading = (observations, n) if likelihood.batched else (n,)
+        return Samples(x.reshape(*leading, *shape), p.nfe / rows, p.nvjp / rows, self.diagnostics)
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
-        """Samples of shape `(n, D)` along the given levels."""
+        """Samples of shape `(n, D)` along the given levels, n of all observations together."""
         raise NotImplementedError(f"{self.name} defines no run")
 
     def prepare(self, sigma_max: float) -> None:
@@ -158,7 +164,7 @@ class Sampler:
 
         One evaluation of one image; the power iteration reuses its graph.
         """
-        v, huge = self.noise(1), 1e3
+        v, huge = self.probe(), 1e3
         _, vjp = self.prior.denoise_vjp(torch.zeros_like(v), huge)
         for _ in range(iterations):
             v = vjp(v / v.norm())
@@ -166,9 +172,9 @@ class Sampler:
 
     def white_variance(self, sigma_max: float, probes: int = 8) -> float:
         """Mean variance of the prior per pixel, the trace of sigma^2 dD/dx at the first level, by random probes."""
-        x = sigma_max * self.noise(1)
+        x = sigma_max * self.probe()
         _, vjp = self.prior.denoise_vjp(x, sigma_max)
-        v = [self.noise(1).sign() for _ in range(probes)]
+        v = [self.probe().sign() for _ in range(probes)]
         trace = sum(float((u * vjp(u)).sum()) for u in v) / probes
         return max(sigma_max**2 * trace / self.dim, 1e-8)
 
@@ -177,8 +183,13 @@ class Sampler:
         return self.centre + sigma * self.noise(n)
 
     def noise(self, n: int) -> Tensor:
-        """Standard normal noise of shape `(n, D)` from the run's generator."""
-        return torch.randn(n, self.dim, generator=self.generator, **self.like)
+        """Standard normal noise of shape `(n, D)`, an equal share of the rows from each observation's generator."""
+        each = n // len(self.generators)
+        return torch.cat([torch.randn(each, self.dim, generator=g, **self.like) for g in self.generators])
+
+    def probe(self) -> Tensor:
+        """One standard normal image `(1, D)`, for questions about the prior."""
+        return torch.randn(1, self.dim, generator=self.probes, **self.like)
 
     def bar(self, items, desc: str | None = None):
         return tqdm(items, desc=desc or self.name, disable=not self.progress)

@@ -64,7 +64,7 @@ class DPS(Guidance):
             x = ancestral(x, D, a, b, self.noise(n)) + scale * step
         return self.prior.denoise(x, sigmas[-1])
 
-    def __call__(self, prior, likelihood, n: int, generator: torch.Generator, progress: bool = False):
+    def __call__(self, prior, likelihood, n: int, generators: list[torch.Generator], progress: bool = False):
         unit = torch.ones_like(likelihood.y)
         self.noise_std = float((likelihood.covariance(unit) / unit).abs().mean().sqrt())
-        return super().__call__(prior, likelihood, n, generator, progress)
+        return super().__call__(prior, likelihood, n, generators, progress)

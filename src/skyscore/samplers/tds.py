@@ -87,6 +87,7 @@ class TDS(Sampler):
 
     name = "tds"
     needs_vjp = True
+    joint = False
     exact_for = "any prior, as the particles and the steps go to infinity"
 
     def __init__(
@@ -132,7 +133,7 @@ class TDS(Sampler):
         for s, r in self.bar(list(itertools.pairwise(sigmas))):
             ess.append(effective(log_w))
             if ess[-1] < self.ess_threshold * n:
-                k = systematic(log_w, self.generator)
+                k = systematic(log_w, self.generators[0])
                 x, log_psi, ancestors = x[k], log_psi[k], ancestors[k]
                 state, log_w = tuple(t[k] for t in state), torch.zeros_like(log_w)
             x_r, log_ratio = kernel.move(x, state, s, r)
@@ -145,7 +146,7 @@ class TDS(Sampler):
                 state, log_psi = kernel.state(x, r)
         x, log_last = kernel.finish(x, state, log_psi, sigmas[-1])
         log_w = log_w + log_last
-        k = systematic(log_w, self.generator)
+        k = systematic(log_w, self.generators[0])
         unique = len(ancestors[k].unique())
         self.diagnostics |= {"ess": effective(log_w), "min_ess": min(ess), "unique_ancestors": unique}
         self.diagnostics["unique_samples"] = len(k.unique())
