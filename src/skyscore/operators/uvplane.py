@@ -1,0 +1,69 @@
+r"""Cells of the uv plane: weights for images, and averages of visibilities.
+
+A visibility and its conjugate at -(u, v) are one datum: both are folded onto the half plane v >= 0 before they are
+sorted into square cells. With :math:`W_c` the sum of the natural weights :math:`w_k = 1 / \sigma_k^2` in a cell,
+
+.. math:: \text{uniform:}\ \frac{w_k}{W_c}, \qquad
+    \text{Briggs:}\ \frac{w_k}{1 + W_c f^2}, \quad f^2 = \frac{(5 \cdot 10^{-R})^2}{\sum_c W_c^2 / \sum_k w_k}
+
+where R = 2 is close to natural and R = -2 to uniform. Weights change an image, never a likelihood.
+
+Reference: Briggs (1995), High fidelity deconvolution of moderately resolved sources, PhD thesis, New Mexico Tech,
+eq. 3.10.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["average_cells", "briggs_weights", "uniform_weights"]
+
+
+def cells_of(uv: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Folded baselines `(M, 2)`, whether each was turned round `(M,)`, and the number of its cell `(M,)` from 0.
+
+    Arguments:
+        cell: side of a cell (wavelengths); cells are centred on its multiples.
+    """
+    turned = (uv[:, 1] < 0) | ((uv[:, 1] == 0) & (uv[:, 0] < 0))
+    folded = np.where(turned[:, None], -uv, uv)
+    index = np.rint(folded / cell).astype(np.int64)
+    # cells on the axis v = 0 are halved by the fold: their two halves are one cell
+    swap = (index[:, 1] == 0) & (index[:, 0] < 0)
+    index[swap] *= -1
+    folded, turned = np.where(swap[:, None], -folded, folded), turned ^ swap
+    _, number = np.unique(index, axis=0, return_inverse=True)
+    return folded, turned, number.reshape(-1)
+
+
+def uniform_weights(uv: np.ndarray, weights: np.ndarray, cell: float) -> np.ndarray:
+    """Weights `(M,)` that give every occupied cell of side `cell` (wavelengths) the same sum."""
+    number = cells_of(uv, cell)[2]
+    return weights / np.bincount(number, weights)[number]
+
+
+def briggs_weights(uv: np.ndarray, weights: np.ndarray, cell: float, robust: float) -> np.ndarray:
+    """Weights `(M,)` between natural (robust 2) and uniform (robust -2), of cells of side `cell` (wavelengths)."""
+    number = cells_of(uv, cell)[2]
+    W = np.bincount(number, weights)
+    f2 = (5 * 10.0**-robust) ** 2 / (np.sum(W**2) / np.sum(weights))
+    return weights / (1 + W[number] * f2)
+
+
+def average_cells(
+    uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means of visibilities in cells: uv `(K, 2)`, V `(K,)` and weights `(K,)` of the K occupied cells.
+
+    Each mean is placed at the weighted mean of its baselines, not in the middle of its cell: what is lost is then of
+    second order in (cell x extent of the source), 0.4 per cent at the edge of the field for a tenth of 1 / field.
+    """
+    folded, turned, number = cells_of(uv, cell)
+    V = np.where(turned, V.conj(), V)
+    W = np.bincount(number, weights)
+
+    def mean(values):
+        return np.bincount(number, weights * values) / W
+
+    centre = np.stack((mean(folded[:, 0]), mean(folded[:, 1])), 1)
+    return centre, mean(V.real) + 1j * mean(V.imag), W
