@@ -186,6 +186,11 @@ def prior_of(wildcards):
     return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}.safetensors"
 
 
+def posteriors_of_problem(wildcards):
+    samplers = config["problems"][wildcards.problem]["samplers"]
+    return [f"<results>/{wildcards.problem}/{sampler}/posterior.h5" for sampler in samplers]
+
+
 def rows_of(problem):
     """The rows of datasets.tsv behind a real problem, by the role of each file."""
     data = config["problems"][problem]["data"]
@@ -244,6 +249,7 @@ def figures(target, kind=None):
     return [
         *(f"<results>/figures/prior_{prior}.pdf" for prior in priors_of(target, kind)),
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
+        *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]
 
@@ -253,6 +259,8 @@ def measured(target, kind=None):
     return [
         *(f"<results>/priors/{prior}/pqmass.json" for prior in priors_of(target, kind)),
         *(f"<results>/{problem}/observation.json" for problem in problems_of(target, kind)),
+        *(f"<results>/{problem}/baselines.json" for problem in problems_of(target, kind)),
+        *(f"<results>/{problem}/comparison.json" for problem in problems_of(target, kind)),
         *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
         *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
     ]

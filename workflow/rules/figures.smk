@@ -63,6 +63,38 @@ rule plot_posterior:
         "../../src/plot_posterior.py"
 
 
+rule plot_comparison:
+    input:
+        comparison="<results>/{problem}/comparison.h5",
+        numbers="<results>/{problem}/comparison.json",
+        baselines="<results>/{problem}/baselines.json",
+    output:
+        pdf="<results>/figures/comparison_{problem}.pdf",
+        png=report(
+            "<results>/figures/comparison_{problem}.png",
+            caption="../report/comparison.rst",
+            category="Comparisons",
+            labels={"problem": "{problem}", "figure": "reconstructions"},
+        ),
+        caption="<results>/figures/comparison_{problem}.rst",
+    log:
+        "<logs>/plot_comparison/{problem}.log",
+    benchmark:
+        "<benchmarks>/plot_comparison/{problem}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        problem="{problem}",
+    message:
+        "Drawing the reconstructions of {wildcards.problem}"
+    script:
+        "../../src/plot_comparison.py"
+
+
 rule plot_exact:
     input:
         numbers=expand("<results>/exact/{sampler}.json", sampler=config["exact"]["samplers"]),

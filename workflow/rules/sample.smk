@@ -25,3 +25,30 @@ rule sample:
         "Sampling the posterior of {wildcards.problem} by {wildcards.sampler}"
     script:
         "../../src/sample.py"
+
+
+rule baselines:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        population=population_of_problem,
+    output:
+        baselines="<results>/{problem}/baselines.h5",
+        numbers="<results>/{problem}/baselines.json",
+    log:
+        "<logs>/baselines/{problem}.log",
+    benchmark:
+        "<benchmarks>/baselines/{problem}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        problem="{problem}",
+        seed=seed_of("baselines"),
+        code=code_version("baselines", "problems", "operators", "likelihoods", "validation/spectra"),
+    message:
+        "Classical reconstructions of {wildcards.problem}"
+    script:
+        "../../src/baselines.py"

@@ -52,6 +52,34 @@ rule residuals:
         "../../src/residuals.py"
 
 
+rule compare:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        baselines="<results>/{problem}/baselines.h5",
+        posteriors=posteriors_of_problem,
+    output:
+        comparison="<results>/{problem}/comparison.h5",
+        numbers="<results>/{problem}/comparison.json",
+    log:
+        "<logs>/compare/{problem}.log",
+    benchmark:
+        "<benchmarks>/compare/{problem}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        problem="{problem}",
+        samplers=lookup(within=config, dpath="problems/{problem}/samplers"),
+        code=code_version("problems", "operators", "likelihoods", "validation/spectra"),
+    message:
+        "Comparing the reconstructions of {wildcards.problem}"
+    script:
+        "../../src/compare.py"
+
+
 rule exact:
     output:
         numbers="<results>/exact/{sampler}.json",
