@@ -5,9 +5,14 @@ from skyscore.provenance import provenance
 from skyscore.simulate import SIMULATORS
 
 
+def of_split(settings, split):
+    """A setting that has a value for each split is given as that of this split."""
+    return {k: v.get(split, v) if isinstance(v, dict) else v for k, v in settings.items()}
+
+
 def main(dataset, *, split, settings, seed, code=None):
-    kind = settings["kind"]
-    images = SIMULATORS[kind].simulate(settings["n"], settings["pixels"], settings[kind], seed, progress=True)
+    kind, n, pixels = settings["kind"], settings["n"], settings["pixels"]
+    images = SIMULATORS[kind].simulate(n, pixels, of_split(settings[kind], split), seed, progress=True)
     io.write_dataset(dataset, provenance(settings, seed, code=code), **{split: images})
 
 

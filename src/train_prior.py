@@ -12,8 +12,10 @@ import torch
 from skyscore import io
 from skyscore.diffusion.network import Denoiser
 from skyscore.diffusion.training import train
-from skyscore.priors import NeuralPrior
+from skyscore.priors import HybridPrior, MomentsPrior, NeuralPrior, load_prior
+from skyscore.priors.hybrid import HybridDenoiser, cosine_power, measured_power
 from skyscore.provenance import fingerprint, provenance
+from skyscore.simulate import SIMULATORS
 
 
 def differences(made, asked, path=""):
@@ -35,14 +37,27 @@ def take(weights, settings):
         raise io.InputError(
             f"{weights}: made with other settings ({wrong}); undo that, or --config train=true"
         )
-    NeuralPrior.load(weights)
+    load_prior(weights)
     return Path(weights).read_bytes()
+
+
+def power_of(images, settings):
+    """Variances of the cosine modes: of theory where the simulator has one, else those of the images themselves."""
+    for kind, own in settings["images"].items():
+        covariance = SIMULATORS[kind].covariance(settings["pixels"], own) if kind in SIMULATORS else None
+        if covariance is not None:
+            return cosine_power(covariance)
+    return measured_power(images)
 
 
 def learn(images, settings, seed, checkpoint, checkpoint_every, device):
     """A denoiser trained on images (N, C, H, W), and the record of its training."""
     torch.manual_seed(seed)
-    model = Denoiser(settings["pixels"], round(float(images.std()), 4), settings["network"])
+    about = settings["pixels"], round(float(images.std()), 4), settings["network"]
+    hybrid = settings.get("kind") == "hybrid"
+    model = (
+        HybridDenoiser(*about, torch.from_numpy(power_of(images, settings))) if hybrid else Denoiser(*about)
+    )
     schedule = {**settings["training"], "checkpoint_every": checkpoint_every}
     return train(torch.from_numpy(images), model, schedule, seed, checkpoint, device)
 
@@ -53,9 +68,14 @@ def main(start, prior, *, name, settings, seed, checkpoint_every, device="auto",
         return
     checkpoint = Path("checkpoints") / f"{name}-{fingerprint([settings, seed])}.safetensors"
     images = io.read_dataset(start, "train")
+    if settings.get("kind") == "gaussian":
+        made = {"settings": settings, "provenance": provenance(settings, seed, code=code)}
+        MomentsPrior.fit(images, {key: json.dumps(value) for key, value in made.items()}).save(prior)
+        return
     model, record = learn(images, settings, seed, checkpoint, checkpoint_every, io.pick_device(device))
     metadata = {"settings": settings, "record": record, "provenance": provenance(settings, seed, code=code)}
-    NeuralPrior(model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
+    kind = HybridPrior if isinstance(model, HybridDenoiser) else NeuralPrior
+    kind(model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
 
 
 if "snakemake" in globals():

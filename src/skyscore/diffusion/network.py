@@ -70,9 +70,12 @@ class UNet(nn.Module):
         channels: channels of each level; each level halves the grid.
         blocks: residual blocks per level (one more on the way up).
         attention: grids of at most this many cells on a side attend over all their positions.
+        inputs: images that F is given; it returns one.
     """
 
-    def __init__(self, pixels: int, patch: int, channels: list[int], blocks: int, attention: int):
+    def __init__(
+        self, pixels: int, patch: int, channels: list[int], blocks: int, attention: int, inputs: int = 1
+    ):
         super().__init__()
         self.patch = patch
         c_emb, side = 4 * channels[0], pixels // patch
@@ -86,7 +89,7 @@ class UNet(nn.Module):
         self.register_buffer(
             "grid", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False
         )
-        self.stem = nn.Conv2d(patch**2 + 2, channels[0], 3, padding=1)
+        self.stem = nn.Conv2d(inputs * patch**2 + 2, channels[0], 3, padding=1)
 
         def block(c_in, c_out, side):
             return Block(c_in, c_out, c_emb, heads=c_out // 32 if side <= attention else 0)
@@ -115,7 +118,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        """F(x, noise), shape of x = `(B, 1, H, W)`, given noise = log(sigma) / 4 of shape `(B,)`."""
+        """F(x, noise) `(B, 1, H, W)`, x of shape `(B, inputs, H, W)`, given noise = log(sigma) / 4 of shape `(B,)`."""
         phase = noise[:, None] * self.freqs
         emb = self.embed(torch.cat([phase.cos(), phase.sin()], dim=1))
         h = F.pixel_unshuffle(x, self.patch)

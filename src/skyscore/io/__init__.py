@@ -11,6 +11,7 @@ from .files import InputError, atomic, flush, write_bytes, write_text
 from .fits import read_fits, write_fits
 from .imaging import check_imaging
 from .jobs import generator, logged, pick_device
+from .maps import read_map
 from .products import (
     read_dataset,
     read_observation,
@@ -35,6 +36,7 @@ __all__ = [
     "read_dataset",
     "read_fits",
     "read_json",
+    "read_map",
     "read_observation",
     "read_panels",
     "read_samples",

@@ -1,10 +1,12 @@
 """Priors p(x), each a denoiser D(x, sigma) = E[x0 | x0 + sigma z = x]."""
 
 from .gaussian import GaussianPrior
+from .hybrid import HybridPrior
 from .mixture import GaussianMixturePrior
+from .moments import MomentsPrior
 from .neural import NeuralPrior
 
-__all__ = ["GaussianMixturePrior", "GaussianPrior", "NeuralPrior", "load_prior"]
+__all__ = ["GaussianMixturePrior", "GaussianPrior", "HybridPrior", "MomentsPrior", "NeuralPrior", "load_prior"]
 
 
 def load_prior(path, device: str = "cpu"):
@@ -15,7 +17,7 @@ def load_prior(path, device: str = "cpu"):
     """
     from .. import io
 
-    kinds = {"neural": NeuralPrior}
+    kinds = {item.kind: item for item in (NeuralPrior, HybridPrior, MomentsPrior)}
     kind = io.read_weights(path)[1].get("kind", "neural")
     if kind not in kinds:
         raise io.InputError(f"{path}: holds a prior of kind {kind!r}; this version knows {', '.join(kinds)}")

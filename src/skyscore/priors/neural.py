@@ -38,6 +38,7 @@ class NeuralPrior:
 
     #: levels between which the prior is used: white noise to 1 per cent above, pure image below
     sigma_max, sigma_min = 20.0, 0.005
+    kind = "neural"
 
     def __init__(self, model: Denoiser, metadata: dict[str, str] | None = None, precision: str | None = None):
         self.model = model.eval().requires_grad_(False)
@@ -76,16 +77,22 @@ class NeuralPrior:
         """
         device = next(self.model.parameters()).device
         generator = generator or torch.Generator(device).manual_seed(0)
-        # at the first level images are N(E[x0], sigma_max^2), not N(0, sigma_max^2): that would leave them too faint
-        with torch.no_grad():
-            centre = self.denoise(torch.zeros(1, *self.shape, device=device), self.sigma_max)
-        start = self.sigma_max * torch.randn(n, *self.shape, generator=generator, device=generator.device)
         sigmas, images = karras(steps, self.sigma_max, self.sigma_min), []
         with torch.no_grad(), tqdm(total=n, desc="prior samples", disable=not progress) as bar:
-            for x in (centre + start.to(device)).split(batch):
+            for x in self.start(n, generator).to(device).split(batch):
                 images.append(heun(self.denoise, x, sigmas))
                 bar.update(len(x))
         return torch.cat(images)
+
+    def start(self, n: int, generator: torch.Generator) -> Tensor:
+        """Images at the first level, `(n, 1, H, W)`.
+
+        They are N(E[x0], sigma_max^2); around zero instead, N(0, sigma_max^2), they would end too faint.
+        """
+        device = next(self.model.parameters()).device
+        centre = self.denoise(torch.zeros(1, *self.shape, device=device), self.sigma_max)
+        z = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        return centre + self.sigma_max * z.to(device)
 
     def save(self, path: str | Path) -> None:
         """Writes weights (half precision: rounding to 5e-4, far below what training leaves), settings and record."""
@@ -94,8 +101,17 @@ class NeuralPrior:
             "sigma_data": self.model.sigma_data,
             "network": self.model.network,
         }
-        tensors = {name: t.half() for name, t in self.model.state_dict().items()}
-        io.write_weights(path, tensors, {**self.metadata, "architecture": json.dumps(about)})
+        about = {**self.metadata, "kind": self.kind, "architecture": json.dumps(about)}
+        io.write_weights(path, self.tensors(), about)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the file holds, by name."""
+        return {name: t.half() for name, t in self.model.state_dict().items()}
+
+    @staticmethod
+    def build(about: dict, tensors: dict[str, Tensor]) -> Denoiser:
+        """The network that a file describes, before its weights are put in."""
+        return Denoiser(about["pixels"], about["sigma_data"], about["network"])
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> NeuralPrior:
@@ -107,7 +123,7 @@ class NeuralPrior:
         tensors, metadata = io.read_weights(path)
         try:
             about = json.loads(metadata.pop("architecture"))
-            model = Denoiser(about["pixels"], about["sigma_data"], about["network"])
+            model = cls.build(about, tensors)
             model.load_state_dict(tensors)
         except KeyError as error:
             raise io.InputError(

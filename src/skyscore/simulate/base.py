@@ -27,3 +27,8 @@ class Simulator:
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
         """n images, float32 of shape (n, 1, pixels, pixels), in prior units (of order one)."""
         raise NotImplementedError
+
+    @staticmethod
+    def covariance(pixels: int, settings: dict) -> np.ndarray | None:
+        """Covariance (pixels, pixels) of two pixels at lags 0, 1, ... in rows and columns, where a theory gives it."""
+        return None

@@ -1,0 +1,30 @@
+"""Maps of the sky as simulations publish them: FITS images or NumPy arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .files import InputError, existing
+from .fits import read_fits
+
+__all__ = ["read_map"]
+
+
+def read_map(path: str | Path) -> np.ndarray:
+    """A map (H, W), float64, of a .npy file (no pickles) or of the first image of a FITS file.
+
+    Raises:
+        InputError: for a file that is neither, a damaged one, not two axes, or pixels that are not finite.
+    """
+    if str(path).endswith(".npy"):
+        try:
+            values = np.asarray(np.load(existing(path), allow_pickle=False), dtype=np.float64)
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: not a readable NumPy array ({error}); download it again") from error
+    else:
+        values = read_fits(path)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"{path}: expected a map of two axes with finite values, not {values.shape}")
+    return values

@@ -1,0 +1,110 @@
+r"""A hybrid prior for fields with a theory: the Gaussian score of their power spectrum and a learned residual.
+
+.. math::
+    D(x, \sigma) = D_G(x, \sigma) + c_\mathrm{out} \, F(c_\mathrm{in} x, \, D_G / \sigma_d, \, \tfrac14 \log \sigma),
+    \qquad D_G = T^\top \frac{P}{P + \sigma^2} \, T x, \quad
+    c_\mathrm{out} = \frac{\sigma \sigma_d^2}{\sigma^2 + \sigma_d^2}
+
+:math:`D_G` is the Wiener filter of a field of zero mean whose modes have variance P. T is the cosine transform, the
+Fourier transform of the patch and its mirror images: a patch of the sky is not periodic, and its own Fourier modes
+would join its opposite edges. In it a stationary field is almost uncorrelated, with variances that follow from its
+covariance :math:`\xi` exactly (:func:`cosine_power`). What theory knows holds from the first step on, above all on
+scales as large as the patch, and the network is left with peaks and voids. Its output fades at large sigma, where any
+field is Gaussian.
+
+Reference: Remy et al. (2022), arXiv:2201.05561, section 3.3. Deviations: cosine modes, and preconditioning after
+Karras et al. (2022), arXiv:2206.00364, instead of a spectral norm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.network import UNet
+from .neural import NeuralPrior
+
+__all__ = ["HybridDenoiser", "HybridPrior", "cosine_matrix", "cosine_power", "measured_power"]
+
+
+def cosine_matrix(n: int) -> Tensor:
+    """The orthonormal cosine transform (type II) T, `(n, n)`, float64; rows are modes."""
+    i = torch.arange(n, dtype=torch.float64)
+    T = torch.cos(torch.pi / n * i[:, None] * (i + 0.5)) * (2 / n) ** 0.5
+    T[0] /= 2**0.5
+    return T
+
+
+def cosine_power(covariance: np.ndarray) -> np.ndarray:
+    """Variances `(n, n)` of the cosine modes of a patch, given the covariance at lags 0 .. n - 1, even in both axes.
+
+    With w_k(d) the autocorrelation of mode k at lag d, P_kl = sum_de w_k(d) xi(d, e) w_l(e): exact, without the matrix.
+    """
+    n = len(covariance)
+    T = cosine_matrix(n).numpy()
+    w = np.stack([np.correlate(mode, mode, "full")[n - 1 :] for mode in T])
+    w[:, 1:] *= 2  # lags of both signs
+    return w @ covariance @ w.T
+
+
+def measured_power(images: np.ndarray) -> np.ndarray:
+    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`, the same for rows and columns."""
+    T = cosine_matrix(images.shape[-1]).numpy()
+    power = sum(((T @ image @ T.T) ** 2) for image in images[:, 0]) / len(images)
+    return (power + power.T) / 2
+
+
+class HybridDenoiser(nn.Module):
+    """Creates the denoiser D of images of shape `(1, pixels, pixels)`; untrained, it is the Wiener filter.
+
+    Arguments:
+        pixels: pixels on a side.
+        sigma_data: standard deviation of the images' pixels, in prior units.
+        network: arguments of :class:`skyscore.diffusion.network.UNet`.
+        power: variances P of the cosine modes, `(pixels, pixels)`, in prior units squared.
+    """
+
+    def __init__(self, pixels: int, sigma_data: float, network: dict, power: Tensor):
+        super().__init__()
+        self.pixels, self.sigma_data, self.network = pixels, sigma_data, dict(network)
+        self.net = UNet(pixels, **network, inputs=2)
+        nn.init.zeros_(self.net.head.bias)
+        self.register_buffer("power", torch.as_tensor(power, dtype=torch.float32).clamp(min=0))
+        self.register_buffer("T", cosine_matrix(pixels).float(), persistent=False)
+
+    def gaussian(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """D_G, shape of x; in full precision whatever surrounds it."""
+        with torch.autocast(x.device.type, enabled=False):
+            gain = self.power / (self.power + sigma.view(-1, 1, 1, 1) ** 2)
+            return self.T.T @ (gain * (self.T @ x.float() @ self.T.T)) @ self.T
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
+        s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
+        variance, wiener = s**2 + sd**2, self.gaussian(x, sigma)
+        inputs = torch.cat([x / variance.sqrt(), wiener / sd], dim=1)
+        out = self.net(inputs.to(memory_format=torch.channels_last), sigma.log() / 4)
+        return wiener + s * sd**2 / variance * out.to(x.dtype)
+
+
+class HybridPrior(NeuralPrior):
+    """Creates a prior from a trained :class:`HybridDenoiser`; see :class:`skyscore.priors.NeuralPrior`."""
+
+    kind = "hybrid"
+
+    def start(self, n: int, generator: torch.Generator) -> Tensor:
+        """Images at the first level, `(n, 1, H, W)`, with the variance P + sigma_max^2 of each mode.
+
+        The largest scales may reach above sigma_max: their variance is there from the start.
+        """
+        z = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        T, power = self.model.T.to(z.device), self.model.power.to(z.device)
+        return T.T @ ((power + self.sigma_max**2).sqrt() * (T @ z @ T.T)) @ T
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**super().tensors(), "power": self.model.power}
+
+    @staticmethod
+    def build(about: dict, tensors: dict[str, Tensor]) -> HybridDenoiser:
+        return HybridDenoiser(about["pixels"], about["sigma_data"], about["network"], tensors["power"])
