@@ -6,7 +6,14 @@ from .mixture import GaussianMixturePrior
 from .moments import MomentsPrior
 from .neural import NeuralPrior
 
-__all__ = ["GaussianMixturePrior", "GaussianPrior", "HybridPrior", "MomentsPrior", "NeuralPrior", "load_prior"]
+__all__ = [
+    "GaussianMixturePrior",
+    "GaussianPrior",
+    "HybridPrior",
+    "MomentsPrior",
+    "NeuralPrior",
+    "load_prior",
+]
 
 
 def load_prior(path, device: str = "cpu"):
