@@ -1,0 +1,114 @@
+r"""Is a posterior certified? The tests of an ensemble, each with what it allows, as one verdict with its reasons.
+
+For truths drawn from the learned prior, a sampler is certified if, with at least 64 simulations and 8 samples each,
+
+* coverage: both TARP curves are inside their simultaneous band of 99 % together;
+* MIRA: the score is within 3 standard errors of a calibrated posterior's, on either side;
+* mean squared z: 1 +- 0.1 over all pixels; in each Fourier band and each band of signal-to-noise ratio 1 +- 0.1, or
+  within 4 standard errors where those are larger (the lowest bands hold few modes, and all bands must pass);
+* chi2 of samples over the number of data M: 1 +- 3 sqrt(2 / M), averaged over simulations. For learned noise, PQMass
+  of residuals against held-out noise: p >= 0.01;
+* PQMass of pooled samples against the prior (256 simulations and more): p >= 0.01;
+* PQMass of the prior, and of a learned noise model, against held-out images: chi2 / dof <= 1.3.
+
+What a test needs and was not measured counts as failed. Truths from held-out images, whiteness of residuals and common
+bias are shown beside it and decide nothing: they test the prior, or see deviations too small to matter.
+
+Error rates at 64 simulations of 16 samples, measured on a Gaussian field (tests/test_certificate.py,
+:mod:`skyscore.validation.control`): see `RATES` there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+__all__ = ["Certificate", "Check", "certify"]
+
+SIMULATIONS, SAMPLES = 64, 8  # fewer have no power against what matters
+STANDARD_ERRORS = 3.0
+BAND_ERRORS = 4.0  # of a dozen bands, all of which must pass
+Z2 = 0.1
+P_VALUE = 0.01
+PQMASS = 1.3
+
+
+@dataclass
+class Check:
+    """One condition.
+
+    Attributes:
+        name: of the test; value: what was found; low, high: what is allowed.
+        passed: whether it is.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def passed(self) -> bool:
+        return self.low <= self.value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.value:.3g}, allowed {self.low:.3g} to {self.high:.3g}"
+
+
+@dataclass
+class Certificate:
+    """Attributes:
+    certified: whether every check passed.
+    reasons: one sentence for each that did not.
+    checks: all of them.
+    """
+
+    checks: list[Check]
+    absent: list[str]
+
+    @property
+    def certified(self) -> bool:
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        failed = [str(check) for check in self.checks if not check.passed]
+        return failed + [f"{name} was not measured" for name in self.absent]
+
+    def content(self) -> dict:
+        """As what JSON knows."""
+        checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
+        return {"certified": int(self.certified), "reasons": self.reasons, "checks": checks}
+
+
+def certify(numbers: Mapping[str, float], priors: Mapping[str, float] | None = None) -> Certificate:
+    """The verdict on the numbers of one ensemble.
+
+    Arguments:
+        numbers: those of :mod:`skyscore.validation.ensemble`, and `simulations` and `samples`.
+        priors: PQMass chi2 / dof of the prior and the noise model, by name; none where the prior is exact.
+    """
+    infinite = float("inf")
+    needed = {
+        "simulations": (SIMULATIONS, infinite),
+        "samples": (SAMPLES, infinite),
+        "tarp_inside": (1, 1),
+        "mira_z": (-STANDARD_ERRORS, STANDARD_ERRORS),
+        "z2": (1 - Z2, 1 + Z2),
+    }
+    for band in sorted(
+        key for key in numbers if re.fullmatch(r"z2_(k\d+|snr_\w+?)", key) and not key.endswith("_error")
+    ):
+        width = max(Z2, BAND_ERRORS * numbers[f"{band}_error"])
+        needed[band] = (1 - width, 1 + width)
+    if "pqmass_residual_p" in numbers:
+        needed["pqmass_residual_p"] = (P_VALUE, 1)
+    else:
+        allowed = numbers.get("chi2_allowed", 0.0)
+        needed["chi2_mean"] = (1 - allowed, 1 + allowed)
+    if "pqmass_pooled_p" in numbers:
+        needed["pqmass_pooled_p"] = (P_VALUE, 1)
+    checks = [Check(name, numbers[name], *allowed) for name, allowed in needed.items() if name in numbers]
+    checks += [Check(f"PQMass of {name}", value, 0, PQMASS) for name, value in (priors or {}).items()]
+    return Certificate(checks, [name for name in needed if name not in numbers])

@@ -1,0 +1,165 @@
+r"""The tests of one ensemble: S posterior samples of each of N simulations, beside their truths.
+
+Each function returns flat numbers by name (what numbers.json holds after `<problem>/<sampler>/`) and, for figures,
+what the numbers were read off. Images are `(N, S, C, H, W)` and `(N, C, H, W)`, in prior units.
+
+Two kinds of reference points for the coverage test, both of which depend on the data (see
+:mod:`skyscore.validation.tarp` for what each sees): "data", the linear estimate of :func:`linear_estimate`, and
+"other", a posterior sample of another simulation. A band of level 99 % for both together is one of 99.5 % for each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .mira import mira
+from .moments import common_bias, fourier_bands, lag_correlation, mean_squared_z, signal_bands, z_ratio
+from .pqmass import pqmass
+from .tarp import tarp
+
+__all__ = [
+    "coverage_of",
+    "linear_estimate",
+    "mira_of",
+    "moments_of",
+    "pooled_of",
+    "residuals_of",
+    "signal_to_noise",
+]
+
+REFERENCES = ("data", "other")
+LEVEL = 0.99  # of the band of all reference points together
+CENTRES = (
+    8  # centres of MIRA per truth, between the estimate from the data and a sample of another simulation
+)
+POOLED = 256  # simulations from which on pooled samples are tested against the prior
+UNCORRELATED = 3  # lags of the residuals that are looked at
+
+
+def linear_estimate(V: np.ndarray, s: np.ndarray, d: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """An estimate from the data alone, `(N, D)`: the Wiener filter of independent coefficients along V,
+
+    x = m + V diag(c s / (1 + c s^2)) (d - s V' m), with mean m and variances c along V of draws of the prior.
+
+    Arguments:
+        V: singular vectors `(D, K)`; s: singular values `(K,)`; d: data coefficients `(N, K)`.
+        draws: of the prior `(n, D)`, not among the truths.
+    """
+    m = draws.mean(0)
+    c = np.var((draws - m) @ V, axis=0)
+    return m + (c * s / (1 + c * s**2) * (d - s * (m @ V))) @ V.T
+
+
+def signal_to_noise(V: np.ndarray, s: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Signal-to-noise ratio `(K,)` of the coefficients along V: s times the deviation of draws of the prior."""
+    return s * (draws @ V).std(0)
+
+
+def by_simulation(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(S, N, D) and (N, D) of (N, S, ...) and (N, ...)."""
+    N, S = samples.shape[:2]
+    return samples.reshape(N, S, -1).swapaxes(0, 1), truths.reshape(N, -1)
+
+
+def coverage_of(
+    samples: np.ndarray,
+    truths: np.ndarray,
+    estimates: np.ndarray,
+    ancestry: np.ndarray | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, dict]]:
+    """TARP with both kinds of reference points.
+
+    Arguments:
+        estimates: made from the data alone, shape of truths.
+        ancestry: label of each sample's ancestor `(N, S)`, or None.
+
+    Returns:
+        Numbers: `tarp_deviation` (the larger), `tarp_p` (the smaller times their number), `tarp_inside` (1 if both
+        curves are inside their bands), and of each kind `tarp_<kind>_deviation`, `_mean_deviation`, `_p`. Curves
+        by kind.
+    """
+    x, theta = by_simulation(samples, truths)
+    labels = None if ancestry is None else ancestry.T
+    level, found, curves = 1 - (1 - LEVEL) / len(REFERENCES), {}, {}
+    results = {
+        "data": tarp(x, theta, estimates.reshape(theta.shape), ancestry=labels, level=level, seed=seed),
+        "other": tarp(x, theta, "other", ancestry=labels, level=level, seed=seed),
+    }
+    for kind, result in results.items():
+        found |= {
+            f"tarp_{kind}_deviation": result.deviation,
+            f"tarp_{kind}_mean_deviation": result.mean_deviation,
+            f"tarp_{kind}_p": result.p_value,
+        }
+        spread = np.quantile(result.bootstrap, [0.16, 0.84], axis=0)
+        names = ("alpha", "ecp", "band", "pointwise", "ranks")
+        curves[kind] = {name: getattr(result, name) for name in names} | {"bootstrap": spread}
+    best = {
+        "tarp_deviation": max(r.deviation for r in results.values()),
+        "tarp_p": min(1.0, len(results) * min(r.p_value for r in results.values())),
+        "tarp_inside": int(all(r.inside for r in results.values())),
+        "tarp_samples_kept": min(r.kept for r in results.values()),
+    }
+    return best | found, curves
+
+
+def mira_of(samples: np.ndarray, truths: np.ndarray, estimates: np.ndarray) -> dict[str, float]:
+    """Two-sided MIRA: `mira_score`, `mira_reference`, `mira_error`, `mira_z`."""
+    x, theta = by_simulation(samples, truths)
+    near, other = estimates.reshape(theta.shape), np.roll(x[0], 1, axis=0)
+    centres = np.stack([near + share * (other - near) for share in np.linspace(0, 1, CENTRES)])
+    result = mira(x, theta, centres)
+    names = ("score", "reference", "error", "z")
+    return {f"mira_{name}": getattr(result, name) for name in names}
+
+
+def moments_of(
+    samples: np.ndarray, truths: np.ndarray, V: np.ndarray | None = None, snr: np.ndarray | None = None
+) -> dict[str, float]:
+    """Mean squared z: `z2` over pixels, `z2_k<low>` by Fourier band, `z2_snr_<band>` along the singular vectors V by
+    their signal-to-noise ratios (:func:`signal_to_noise`; images too large for V go without), each with `_error`;
+    `common_bias` and its `_p`."""
+    x, theta = by_simulation(samples, truths)
+    found = {"z2": mean_squared_z(*z_ratio(x, theta))}
+    found |= {f"z2_{name}": value for name, value in fourier_bands(samples.swapaxes(0, 1), truths).items()}
+    if V is not None:
+        found |= {f"z2_{name}": value for name, value in signal_bands(x, theta, V, snr).items()}
+    numbers = {}
+    for name, (value, error) in found.items():
+        numbers |= {name: value, f"{name}_error": error}
+    bias, p = common_bias(x, theta)
+    return numbers | {"common_bias": bias, "common_bias_p": p}
+
+
+def residuals_of(chi2: np.ndarray, whitened: np.ndarray) -> dict[str, float]:
+    """Fit of posterior samples to the data they were drawn for, under a known noise law.
+
+    Arguments:
+        chi2: r' Sigma^-1 r / M of every sample, `(N, S)`.
+        whitened: Sigma^-1/2 r of one sample per simulation, `(N, M)`.
+
+    Returns:
+        `chi2_mean`; `chi2_mean_error` over simulations; `chi2_allowed`, 3 sqrt(2 / M); `whiteness_z`, the lag
+        correlation farthest from zero in standard errors.
+    """
+    z = lag_correlation(whitened, min(UNCORRELATED, whitened.shape[1] - 1))
+    return {
+        "chi2_mean": float(chi2.mean()),
+        "chi2_mean_error": float(chi2.mean(1).std(ddof=1) / np.sqrt(len(chi2))),
+        "chi2_allowed": float(3 * np.sqrt(2 / whitened.shape[1])),
+        "whiteness_z": float(z[np.abs(z).argmax()]),
+    }
+
+
+def pooled_of(samples: np.ndarray, draws: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """PQMass of one posterior sample per simulation `(N, S, ...)` against draws of the prior `(n, ...)`: over truths
+    drawn from the prior, the posteriors' mixture is the prior. Empty below 256 simulations, where cells hold too few.
+
+    Returns:
+        `pqmass_pooled_chi2_dof`, `pqmass_pooled_p`.
+    """
+    if len(samples) < POOLED:
+        return {}
+    result = pqmass(samples[:, 0], draws, references=len(samples) // 10, seed=seed)
+    return {"pqmass_pooled_chi2_dof": result["chi2_dof"], "pqmass_pooled_p": result["p_value"]}
