@@ -78,6 +78,7 @@ wildcard_constraints:
     problem=one_of(config["problems"]),
     sampler=one_of(config["samplers"]),
     path=one_of(FILES),
+    exercise=one_of({problem["exercise"] for problem in config["problems"].values()} - {None}),
 
 
 # ---------------------------------------------------------------------------- params
@@ -223,6 +224,46 @@ def problems_of(target, kind=None):
     return sorted(name for name in wanted if kind in (None, config["problems"][name]["kind"]))
 
 
+def exercises_of(target):
+    """Names of the exercises, which are simulated."""
+    if target != "simulated":
+        return []
+    return sorted({problem["exercise"] for problem in config["problems"].values()} - {None})
+
+
+def cases_of(exercise):
+    """Problems of an exercise in the order of the configuration, after those whose truth and noise they share."""
+    own = [name for name, problem in config["problems"].items() if problem["exercise"] == exercise]
+    shared = [config["problems"][name]["same_as"] for name in own]
+    return list(dict.fromkeys([*(name for name in shared if name and name not in own), *own]))
+
+
+def labels_of(wildcards):
+    """What tells the cases of an exercise apart: their names, and the settings that differ between them."""
+    cases = {name: config["problems"][name] for name in cases_of(wildcards.exercise)}
+    apart = ("samplers", "n_samples", "same_as", "exercise")
+    first = next(iter(cases.values()))
+    keys = [
+        key for key in first if key not in apart and any(case[key] != first[key] for case in cases.values())
+    ]
+    return {name: ", ".join([name, *(f"{key} {case[key]}" for key in keys)]) for name, case in cases.items()}
+
+
+def of_cases(pattern):
+    """The pattern filled with each case of an exercise, its prior and its first sampler."""
+
+    def filled(wildcards):
+        cases = {name: config["problems"][name] for name in cases_of(wildcards.exercise)}
+        return [
+            pattern.replace("{problem}", name)
+            .replace("{prior}", problem["prior"])
+            .replace("{sampler}", problem["samplers"][0])
+            for name, problem in cases.items()
+        ]
+
+    return filled
+
+
 def priors_of(target, kind=None):
     return sorted({config["problems"][name]["prior"] for name in problems_of(target, kind)})
 
@@ -250,6 +291,7 @@ def figures(target, kind=None):
         *(f"<results>/figures/prior_{prior}.pdf" for prior in priors_of(target, kind)),
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
+        *(f"<results>/figures/exercise_{exercise}.pdf" for exercise in exercises_of(target)),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]
 
@@ -262,6 +304,7 @@ def measured(target, kind=None):
         *(f"<results>/{problem}/baselines.json" for problem in problems_of(target, kind)),
         *(f"<results>/{problem}/comparison.json" for problem in problems_of(target, kind)),
         *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
+        *(f"<results>/exercises/{exercise}.json" for exercise in exercises_of(target)),
         *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
     ]
 

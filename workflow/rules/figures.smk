@@ -95,6 +95,37 @@ rule plot_comparison:
         "../../src/plot_comparison.py"
 
 
+rule plot_exercise:
+    input:
+        panels="<results>/exercises/{exercise}.h5",
+        numbers="<results>/exercises/{exercise}.json",
+    output:
+        pdf="<results>/figures/exercise_{exercise}.pdf",
+        png=report(
+            "<results>/figures/exercise_{exercise}.png",
+            caption="../report/exercise.rst",
+            category="Exercises",
+            labels={"exercise": "{exercise}", "figure": "posteriors and prior"},
+        ),
+        caption="<results>/figures/exercise_{exercise}.rst",
+    log:
+        "<logs>/plot_exercise/{exercise}.log",
+    benchmark:
+        "<benchmarks>/plot_exercise/{exercise}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        exercise="{exercise}",
+    message:
+        "Drawing the exercise {wildcards.exercise}"
+    script:
+        "../../src/plot_exercise.py"
+
+
 rule plot_exact:
     input:
         numbers=expand("<results>/exact/{sampler}.json", sampler=config["exact"]["samplers"]),

@@ -80,6 +80,34 @@ rule compare:
         "../../src/compare.py"
 
 
+rule exercise:
+    input:
+        observations=of_cases("<results>/{problem}/observation.h5"),
+        posteriors=of_cases("<results>/{problem}/{sampler}/posterior.h5"),
+        priors=of_cases("<results>/priors/{prior}/samples.h5"),
+    output:
+        panels="<results>/exercises/{exercise}.h5",
+        numbers="<results>/exercises/{exercise}.json",
+    log:
+        "<logs>/exercise/{exercise}.log",
+    benchmark:
+        "<benchmarks>/exercise/{exercise}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        exercise="{exercise}",
+        cases=labels_of,
+        code=code_version("problems", "operators", "likelihoods", "validation/exercises"),
+    message:
+        "Measuring the exercise {wildcards.exercise}"
+    script:
+        "../../src/exercise.py"
+
+
 rule exact:
     output:
         numbers="<results>/exact/{sampler}.json",

@@ -5,7 +5,8 @@ North is up (row 0 at the bottom).
 
 from .comparison import draw_comparison
 from .exact import draw_exact
+from .exercises import draw_exercise
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
 
-__all__ = ["draw_comparison", "draw_exact", "draw_panels", "draw_prior", "mosaic"]
+__all__ = ["draw_comparison", "draw_exact", "draw_exercise", "draw_panels", "draw_prior", "mosaic"]

@@ -1,0 +1,33 @@
+"""Figure of one exercise. Reads its panels and numbers; writes PDF, PNG and the report's caption."""
+
+from skyscore import io, plotting
+from skyscore.provenance import provenance
+
+SHOWN = ("rmse", "sd", "error_over_sd", "distance_to_prior", "distance_to_truth", "chi2_dof")
+
+
+def table(numbers, cases):
+    """The numbers as the caption's table, one line per case."""
+    head = ", ".join(f'"{name.replace("_", " ")}"' for name in ("case", *SHOWN))
+    rows = [
+        ", ".join([f'   "{label}"', *(f'"{numbers[name][key]:.3g}"' for key in SHOWN)])
+        for name, label in cases.items()
+    ]
+    return "\n".join([".. csv-table::", f"   :header: {head}", "", *rows])
+
+
+def main(panels, numbers, pdf, png, caption, *, exercise):
+    content = io.read_json(numbers)
+    found = {name: {} for name in content["cases"]}
+    for key, value in content["numbers"].items():
+        _, _, name, quantity = key.split("/")
+        found[name][quantity] = value
+    figure = plotting.draw_exercise(io.read_panels(panels), content["cases"], found)
+    io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
+    made = f"Revision ``{content['provenance']['git_revision'][:12]}``."
+    io.write_text(caption, f"{table(found, content['cases'])}\n\n{made}\n")
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)
