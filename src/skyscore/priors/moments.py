@@ -52,14 +52,12 @@ class MomentsPrior:
     def fit(cls, images: np.ndarray, metadata: dict[str, str] | None = None, rank: int = 256) -> MomentsPrior:
         """The moments of images `(N, 1, H, W)`, with at most `rank` components."""
         flat = torch.as_tensor(np.asarray(images)).double().flatten(1)
-        mean = flat.mean(0)
-        v, U = torch.linalg.eigh((flat - mean).T @ (flat - mean) / (len(flat) - 1))
-        rank = min(rank, len(v) - 1, len(flat) - 1)
-        v, U = v.flip(0).clamp_min(0), U.flip(1)
-        rest = max(float(v[rank:].mean()), 1e-6 * float(v[0]))
-        return cls(
-            mean.reshape(images.shape[1:]).float(), U[:, :rank].T.float(), v[:rank].float(), rest, metadata
-        )
+        mean, (n, D) = flat.mean(0), flat.shape
+        rank = min(rank, D - 1, n // 2)
+        _, s, U = torch.linalg.svd(flat - mean, full_matrices=False)
+        v = s**2 / (n - 1)
+        rest = max(float(v[rank:].sum()) / (D - rank), 1e-6 * float(v[0]))
+        return cls(mean.reshape(images.shape[1:]).float(), U[:rank].float(), v[:rank].float(), rest, metadata)
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """E[x0 | x0 + sigma z = x], shape of x = `(B, 1, H, W)`; sigma a number or of shape `(B,)`."""
