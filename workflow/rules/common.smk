@@ -215,7 +215,9 @@ def roles_of(wildcards):
 
 
 def problems_of(target, kind=None):
-    """Names of the simulated or the real problems of the configuration, exercises left out."""
+    """Names of the simulated or the real problems of the configuration, exercises left out; `exact` has none."""
+    if target == "exact":
+        return []
     wanted = {
         name
         for name, problem in config["problems"].items()
@@ -269,7 +271,7 @@ def priors_of(target, kind=None):
 
 
 def exact_of(target):
-    return config["exact"]["samplers"] if target == "simulated" else []
+    return config["exact"]["samplers"] if target in ("simulated", "exact") else []
 
 
 def each(pattern, target, kind=None):
@@ -313,7 +315,7 @@ def products(target, kind=None):
     """Everything a target makes. Asking for real problems where none is configured is answered with the remedy."""
 
     def wanted(wildcards):
-        if not problems_of(target, kind):
+        if not problems_of(target, kind) + exact_of(target):
             raise WorkflowError(f"no {target} problem is configured; add --configfile config/real.yaml")
         paths = figures(target, kind) + each("<results>/{problem}/{sampler}/posterior.fits", target, kind)
         numbers = ["<results>/numbers.json"] if target == config["target"] else measured(target, kind)
