@@ -6,6 +6,7 @@
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
 """
 
+from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, write_bytes, write_text
 from .fits import read_fits, write_fits
@@ -34,15 +35,18 @@ __all__ = [
     "logged",
     "pick_device",
     "read_dataset",
+    "read_ensemble",
     "read_fits",
     "read_json",
     "read_map",
     "read_observation",
     "read_panels",
     "read_samples",
+    "read_simulations",
     "read_weights",
     "write_bytes",
     "write_dataset",
+    "write_ensemble",
     "write_figure",
     "write_fits",
     "write_json",
@@ -50,6 +54,7 @@ __all__ = [
     "write_observation",
     "write_panels",
     "write_samples",
+    "write_simulations",
     "write_text",
     "write_weights",
 ]

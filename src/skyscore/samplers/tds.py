@@ -150,6 +150,7 @@ class TDS(Sampler):
         unique = len(ancestors[k].unique())
         self.diagnostics |= {"ess": effective(log_w), "min_ess": min(ess), "unique_ancestors": unique}
         self.diagnostics["unique_samples"] = len(k.unique())
+        self.diagnostics["ancestors"] = ancestors[k].tolist()
         if unique < max(2, 0.02 * n):
             warnings.warn(
                 f"tds: particles collapsed, {unique} of {n} ancestors are left (smallest ess {min(ess):.1f}); "

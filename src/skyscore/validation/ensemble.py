@@ -18,10 +18,12 @@ from .pqmass import pqmass
 from .tarp import tarp
 
 __all__ = [
+    "by_origin",
     "coverage_of",
     "linear_estimate",
     "mira_of",
     "moments_of",
+    "noise_residuals_of",
     "pooled_of",
     "residuals_of",
     "signal_to_noise",
@@ -53,6 +55,12 @@ def linear_estimate(V: np.ndarray, s: np.ndarray, d: np.ndarray, draws: np.ndarr
 def signal_to_noise(V: np.ndarray, s: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Signal-to-noise ratio `(K,)` of the coefficients along V: s times the deviation of draws of the prior."""
     return s * (draws @ V).std(0)
+
+
+def by_origin(drawn: int, total: int) -> list[tuple[str, slice]]:
+    """Name prefix and place of the truths drawn from the prior (the first) and of the held-out ones, if any."""
+    parts = [("", slice(0, drawn)), ("held_out_", slice(drawn, total))]
+    return [(prefix, part) for prefix, part in parts if part.stop > part.start]
 
 
 def by_simulation(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +158,16 @@ def residuals_of(chi2: np.ndarray, whitened: np.ndarray) -> dict[str, float]:
         "chi2_allowed": float(3 * np.sqrt(2 / whitened.shape[1])),
         "whiteness_z": float(z[np.abs(z).argmax()]),
     }
+
+
+def noise_residuals_of(residuals: np.ndarray, held_out: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """Residuals of one posterior sample per simulation `(N, ...)` against held-out noise `(n, ...)`, for learned noise.
+
+    Returns:
+        `pqmass_residual_chi2_dof`, `pqmass_residual_p`.
+    """
+    result = pqmass(residuals, held_out, references=max(2, len(residuals) // 10), seed=seed)
+    return {"pqmass_residual_chi2_dof": result["chi2_dof"], "pqmass_residual_p": result["p_value"]}
 
 
 def pooled_of(samples: np.ndarray, draws: np.ndarray, seed: int = 0) -> dict[str, float]:

@@ -1,0 +1,46 @@
+"""Mean squared z and residuals of the posterior samples of all simulations.
+
+Reads observation.h5 (the instrument), simulations.h5, ensemble.h5, draws of the prior and, where noise was learned,
+held-out noise; writes moments.json.
+"""
+
+import torch
+
+from skyscore import io
+from skyscore.problems import load_problem
+from skyscore.provenance import provenance
+from skyscore.validation.ensemble import (
+    by_origin,
+    moments_of,
+    noise_residuals_of,
+    residuals_of,
+    signal_to_noise,
+)
+
+
+def main(observation, simulations, ensemble, draws, numbers, *, problem, sampler, seed, noise=(), code=None):
+    made, (samples, _, _) = io.read_simulations(simulations), io.read_ensemble(ensemble)
+    observed = load_problem(io.read_observation(observation))
+    spectrum = observed.likelihood.spectrum()
+    V, s = spectrum.V.double().cpu().numpy(), spectrum.s.double().cpu().numpy()
+    images = io.read_dataset(draws, "samples")[made.drawn :]
+    snr = signal_to_noise(V, s, images.reshape(len(images), -1))
+    flat = {}
+    for prefix, part in by_origin(made.drawn, len(samples)):
+        x, y = torch.as_tensor(samples[part]), torch.as_tensor(made.data[part])
+        found = moments_of(samples[part], made.truths[part], V, snr)
+        if noise:
+            residuals = observed.noise_images(x[:, 0], y).numpy()
+            found |= noise_residuals_of(residuals, io.read_dataset(noise[0], "held_out"), seed)
+        else:
+            one = y.double() - observed.operator(observed.to_physical(x[:, 0].double())).flatten(1)
+            found |= residuals_of(observed.chi2(x, y).numpy(), observed.noise.whiten(one).numpy())
+        flat |= {f"{problem}/{sampler}/{prefix}{key}": value for key, value in found.items()}
+    io.write_numbers(numbers, flat, provenance(seed=seed, code=code))
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        noise = list(snakemake.input.get("noise", []))
+        given = {key: value for key, value in snakemake.input.items() if key != "noise"}
+        main(**given, **snakemake.output, **snakemake.params, noise=noise)

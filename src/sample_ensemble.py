@@ -1,0 +1,59 @@
+"""Posterior samples of every simulation of a problem, by one sampler.
+
+Reads observation.h5 (the instrument), simulations.h5 and a prior's weights; writes ensemble.h5 (N, S, C, H, W).
+Simulations go through the sampler in batches; each has its own random numbers, so that the size of a batch changes
+nothing but the time.
+"""
+
+import time
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from skyscore import io
+from skyscore.priors import load_prior
+from skyscore.problems import load_problem
+from skyscore.provenance import provenance
+from skyscore.samplers import sample
+
+IMAGES = {"cpu": 512, "cuda": 4096}  # in one batch
+
+
+def budget(prior, shape, images, steps, device):
+    """What is about to be done, in one line; timed on one small batch."""
+    x = torch.zeros(32, *shape, device=device)
+    for _ in range(2):  # the first call warms up
+        start = time.perf_counter()
+        with torch.no_grad():
+            prior.denoise(x, torch.ones(32, device=device))
+    each = (time.perf_counter() - start) / 32
+    least = images * steps * each
+    return f"{images} samples, {steps} steps each, {1e3 * each:.2f} ms per evaluation: {least:.0f} s for one each"
+
+
+def main(observation, simulations, prior, ensemble, *, sampler, n, seed, device="auto", code=None):
+    device = io.pick_device(device)
+    problem = load_problem(io.read_observation(observation), device)
+    data, network = torch.as_tensor(io.read_simulations(simulations).data), load_prior(prior, device)
+    options = {"sigma_max": network.sigma_max, "sigma_min": network.sigma_min}
+    options |= {key: value for key, value in sampler.items() if key != "name"}
+    generator, images = io.generator(seed, device), n * len(data)
+    print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
+    x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
+    with tqdm(total=len(data), desc="simulations") as bar:
+        for y in data.split(max(1, IMAGES.get(device, 512) // n)):
+            likelihood = problem.likelihood_of(y).to(dtype=torch.float32)
+            samples = sample(sampler["name"], network, likelihood, n, generator=generator, **options)
+            x.append(samples.x.float().cpu().numpy())
+            ancestors += samples.diagnostics.get("ancestors", [])
+            nfe, nvjp = nfe + samples.nfe * len(y) / len(data), nvjp + samples.nvjp * len(y) / len(data)
+            bar.update(len(y))
+    source = provenance({"sampler": sampler, "n": n}, seed, code=code)
+    labels = np.array(ancestors) if ancestors else None
+    io.write_ensemble(ensemble, np.concatenate(x), labels, source, nfe=nfe, nvjp=nvjp)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

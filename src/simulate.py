@@ -1,0 +1,41 @@
+"""The validation ensemble of a problem: truths, and data of the same instrument with fresh noise.
+
+Reads observation.h5, draws of the prior (their first n are truths, the others give its moments) and held-out images;
+writes simulations.h5: truths drawn from the prior, then held-out ones, their data, and an estimate from the data alone.
+"""
+
+import numpy as np
+import torch
+
+from skyscore import io
+from skyscore.problems import load_problem
+from skyscore.provenance import provenance
+from skyscore.validation.ensemble import linear_estimate
+
+
+def main(observation, draws, held_out, simulations, *, n, n_held_out, seed, code=None):
+    problem = load_problem(io.read_observation(observation))
+    drawn, others = io.read_dataset(draws, "samples"), io.read_dataset(held_out, "held_out")
+    if 2 * n > len(drawn):
+        raise io.InputError(
+            f"{draws}: {len(drawn)} draws of the prior; {n} simulations need twice as many, raise sampling.n"
+        )
+    if n_held_out > len(others):
+        raise io.InputError(
+            f"{held_out}: {len(others)} images; {n_held_out} held-out simulations need as many"
+        )
+    chosen = np.random.default_rng(seed).choice(len(others), n_held_out, replace=False)
+    truths = np.concatenate([drawn[:n], others[chosen]])
+    y = problem.observe(torch.as_tensor(truths), io.generator(seed))
+    spectrum = problem.likelihood_of(y).spectrum().to(torch.float64, "cpu")
+    V, s, d = (part.numpy() for part in (spectrum.V, spectrum.s, spectrum.d))
+    estimates = linear_estimate(V, s, d, drawn[n:].reshape(len(drawn) - n, -1).astype(float))
+    source = provenance({"n": n, "n_held_out": n_held_out}, seed, code=code)
+    io.write_simulations(
+        simulations, truths, y, estimates.reshape(truths.shape).astype(np.float32), n, problem.unit, source
+    )
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

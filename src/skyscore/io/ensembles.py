@@ -1,0 +1,63 @@
+"""The validation ensemble: simulations with their truths, and the posterior samples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from skyscore import provenance as origin
+
+from .hdf5 import member, open_hdf5, read_attrs, write_hdf5
+
+IMAGES = ("simulation", "channel", "y", "x")
+
+
+def write_simulations(
+    path: str | Path,
+    truths: Any,
+    data: Any,
+    estimates: Any,
+    drawn: int,
+    unit: str,
+    source: Mapping | None = None,
+) -> None:
+    """Write simulations: truths (N, C, H, W) in prior units, the first `drawn` of them drawn from the prior and the
+    rest held-out images; data (N, M) in `unit`; estimates (N, C, H, W) made from the data alone, in prior units."""
+    arrays = {"truths": truths, "data": data, "estimates": estimates}
+    axes = {"truths": IMAGES, "data": ("simulation", "datum"), "estimates": IMAGES}
+    units = {"truths": "prior units", "data": unit, "estimates": "prior units"}
+    attrs = {"drawn": drawn, "provenance": source or origin.provenance()}
+    write_hdf5(path, arrays, attrs, axes=axes, units=units)
+
+
+def read_simulations(path: str | Path) -> SimpleNamespace:
+    """Simulations as `write_simulations` left them: truths, data, estimates, drawn."""
+    with open_hdf5(path) as file:
+        arrays = {name: member(file, name) for name in ("truths", "data", "estimates")}
+        return SimpleNamespace(**arrays, drawn=read_attrs(file)["drawn"])
+
+
+def write_ensemble(
+    path: str | Path,
+    samples: Any,
+    ancestors: Any = None,
+    source: Mapping | None = None,
+    **attrs: Any,
+) -> None:
+    """Write posterior samples (N, S, C, H, W) of N simulations in prior units, and the label (N, S) of each sample's
+    ancestor where a population was resampled."""
+    arrays = {"samples": samples} | ({} if ancestors is None else {"ancestors": ancestors})
+    axes = {"samples": ("simulation", "sample", *IMAGES[1:]), "ancestors": ("simulation", "sample")}
+    attrs = {**attrs, "provenance": source or origin.provenance()}
+    write_hdf5(path, arrays, attrs, axes=axes, units={"samples": "prior units"})
+
+
+def read_ensemble(path: str | Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and the file's attributes."""
+    with open_hdf5(path) as file:
+        ancestors = file["ancestors"][()] if "ancestors" in file else None
+        return member(file, "samples"), ancestors, read_attrs(file)
