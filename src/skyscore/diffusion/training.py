@@ -47,11 +47,13 @@ def learning_rate(step: int, settings: dict) -> float:
     return peak * warm * min(1.0, (steps - step) / max(settings["decay"] * steps, 1))
 
 
-def symmetry(x: Tensor, generator: torch.Generator) -> Tensor:
-    """One of the eight flips and turns of the square for each image: the sky has no preferred direction."""
-    k = torch.randint(8, (len(x),), generator=generator, device=generator.device).to(x.device)[
-        :, None, None, None
-    ]
+SYMMETRIES = {"square": 8, "flips": 4, "none": 1}  # the first so many of: flips of columns, of rows, turns
+
+
+def symmetry(x: Tensor, generator: torch.Generator, group: str = "square") -> Tensor:
+    """One of the flips and turns of the group for each image; the sky has all eight, a detector's rows have four."""
+    k = torch.randint(SYMMETRIES[group], (len(x),), generator=generator, device=generator.device)
+    k = k.to(x.device)[:, None, None, None]
     x = torch.where(k % 2 == 1, x.flip(-1), x)
     x = torch.where(k // 2 % 2 == 1, x.flip(-2), x)
     return torch.where(k // 4 == 1, x.transpose(-1, -2), x)
@@ -74,7 +76,7 @@ def train(
         model: the network, initialised.
         settings: `steps`, `batch`, `learning_rate`, `warmup` [steps], `decay` [share of the steps], `ema` [half-life
             as a share of the steps made], `log_sigma_mean`, `log_sigma_std`, `precision` (float32 or bfloat16),
-            `checkpoint_every` [steps], `compile` (bool).
+            `checkpoint_every` [steps], `compile` (bool), `symmetry` (square, flips or none; square by default).
         seed: of everything random.
         checkpoint: file that the state is kept in (safetensors); resumed from if it is there.
         stop_after: leave after this many steps of this call, checkpoint written (for tests of resume).
@@ -101,7 +103,8 @@ def train(
     for step in bar:
         generator.manual_seed((seed * 1_000_003 + step) % 2**63)
         pick = torch.randint(len(images), (settings["batch"],), generator=generator, device=device)
-        x = symmetry(images[pick.to(images.device)].to(device), generator)
+        x = images[pick.to(images.device)].to(device)
+        x = symmetry(x, generator, settings.get("symmetry", "square"))
         with torch.autocast(device, precision, enabled=precision != torch.float32):
             loss = denoising_loss(forward, x, settings, generator)
         optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
