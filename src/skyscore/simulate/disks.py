@@ -3,7 +3,7 @@ r"""Protoplanetary disks: rings, gaps and spirals in dust, seen at an inclinatio
 .. math:: I(r, \theta) \propto \frac{e^{-r / h}}{1 + (r / R)^{p}} \prod_g \Big(1 - d_g e^{-(r - r_g)^2 / 2 w_g^2}\Big)
     \Big(1 + c_g e^{-(r - r_g - 2 w_g)^2 / 2 w_g^2}\Big) e^{\kappa \cos(m \theta - m \ln(r) / \tan p_s - \phi)}
 
-with gaps g, each with a bright ring at its outer edge, and the spiral weak or absent in most disks. Such sources have sharp
+with gaps g, each with a bright ring at its outer edge, and the spiral absent in most disks. Such sources have sharp
 edges and dark annuli that galaxies do not have: they test what a prior of galaxies makes of a sky that it was not
 trained for. Lengths are in units of half the field, so that a seed gives the same disks at any number of pixels;
 brightness is scaled as that of :mod:`skyscore.simulate.galaxies`.

@@ -33,8 +33,8 @@ def spiral_array(
     """Positions (E, N, U) in metres, shape `(antennas, 3)`, on logarithmic spirals, scattered by a tenth of the radius.
 
     Arguments:
-        longest: longest baseline (m), met exactly.
-        shortest: no two antennas are closer (m), so that dishes do not touch.
+        longest: longest baseline (m), met exactly by scaling the array at the end.
+        shortest: before that no two antennas are closer (m), so that dishes do not touch.
 
     Raises:
         ValueError: for fewer than 3 antennas, or if they do not find room.
@@ -47,14 +47,12 @@ def spiral_array(
     ideal = np.stack((r * np.cos(angle), r * np.sin(angle)), 1)
     placed = np.empty((0, 2))
     for point, radius in zip(ideal, r, strict=True):
-        for attempt in range(1000):
-            spread = max(0.1 * radius, 0.5 * shortest) * 1.01**attempt
-            candidate = point + spread * g.standard_normal(2)
-            if not len(placed) or np.hypot(*(placed - candidate).T).min() >= shortest:
-                placed = np.concatenate((placed, candidate[None]))
-                break
-        else:
+        spread = max(0.1 * radius, 0.5 * shortest)
+        free = (point + spread * g.standard_normal(2) for _ in range(1000))
+        place = next((p for p in free if np.hypot(*(placed - p).T).min(initial=np.inf) >= shortest), None)
+        if place is None:
             raise ValueError(f"spiral_array: no room for {antennas} antennas {shortest:g} m apart")
+        placed = np.concatenate((placed, place[None]))
     baselines = placed[:, None] - placed[None]
     placed *= longest / np.hypot(*baselines.transpose(2, 0, 1)).max()
     return np.concatenate((placed, np.zeros((antennas, 1))), 1)

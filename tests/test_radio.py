@@ -1,0 +1,149 @@
+"""The radio problem: observations, exact normal equations, ensembles, units against CLEAN, panels, refusals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from skyscore import io
+from skyscore.problems import PROBLEMS, load_problem
+from skyscore.problems.radio import SETTINGS, RadioProblem, with_defaults
+from skyscore.simulate.galaxies import simulate_galaxies
+
+SMALL = {"field": 1.6, "antennas": 12, "integrations": 6}
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return simulate_galaxies(300, 16, {}, seed=2)
+
+
+@pytest.fixture(scope="module")
+def observation(images):
+    return RadioProblem.simulate(SMALL, images, seed=3)
+
+
+@pytest.fixture(scope="module")
+def problem(observation):
+    return RadioProblem(observation)
+
+
+def test_settings():
+    s = with_defaults({"flux": 0.2, "prior": "galaxies", "n_samples": 3})
+    assert s["flux"] == 0.2 and s["dish"] == 12 and set(s) == set(SETTINGS["properties"])
+
+
+def test_observation_survives_a_file(observation, problem, tmp_path):
+    io.write_observation(tmp_path / "o.h5", observation)
+    back = load_problem(io.read_observation(tmp_path / "o.h5"))
+    assert isinstance(back, PROBLEMS["radio"]) and back.shape == (1, 16, 16)
+    x = torch.rand(2, 1, 16, 16, dtype=torch.float64)
+    assert torch.allclose(back.likelihood.log_prob(x), problem.likelihood.log_prob(x))
+    json.dumps(observation.attrs)
+
+
+def test_seed_draws_source_and_noise_and_not_the_array(images, observation):
+    same, other = (RadioProblem.simulate(SMALL, images, seed) for seed in (3, 4))
+    assert all(np.array_equal(same.arrays[k], observation.arrays[k]) for k in same.arrays)
+    assert np.array_equal(other.arrays["uv"], same.arrays["uv"])
+    assert not np.allclose(other.arrays["visibilities"], same.arrays["visibilities"])
+
+
+def test_truth_fits_and_has_its_flux(observation, problem):
+    truth = torch.as_tensor(observation.arrays["truth"])[None]
+    assert abs(float(problem.to_physical(truth).sum()) - 0.1) < 1e-9
+    chi2 = float(problem.chi2(truth[None], problem.data[None]))
+    assert abs(chi2 - 1) < 4 * np.sqrt(2 / len(problem.data))
+
+
+def test_likelihood_is_that_of_all_visibilities(problem):
+    """Differences of log p between images: compressed against every visibility by the transform."""
+    x = torch.rand(3, 1, 16, 16, dtype=torch.float64)
+    r = problem.data - problem.operator(problem.to_physical(x))
+    every = -0.5 * problem.noise.whiten(r).square().sum(1)
+    few = problem.likelihood.log_prob(x)
+    assert torch.allclose(few - few[0], every - every[0], rtol=1e-6)
+
+
+def test_ensembles_agree_with_single_observations(problem):
+    g = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 1, 16, 16, generator=g)
+    y = problem.observe(x, g)
+    assert y.shape == (3, len(problem.data))
+    many = problem.likelihood_of(y)
+    for o in range(3):
+        again = RadioProblem(problem.observation)
+        again.data = y[o]
+        one = again.likelihood
+        V, s, d = one.spectrum().V, one.spectrum().s, one.spectrum().d
+        both = many.observation(o).spectrum()
+        assert torch.allclose(both.V @ (both.s * both.d), V @ (s * d), atol=1e-5 * float((s * d).norm()))
+    samples = torch.rand(3, 4, 1, 16, 16, generator=g)
+    fast, slow = problem.chi2(samples, y), super(RadioProblem, problem).chi2(samples, y)
+    assert fast.shape == (3, 4) and torch.allclose(fast, slow, rtol=1e-7)
+    assert abs(float(problem.chi2(x[:, None], y).mean()) - 1) < 4 * np.sqrt(2 / y.numel())
+
+
+def test_averaged_cells_keep_the_likelihood(images):
+    """Visibilities averaged in cells of a twentieth of 1 / field: the maximum a posteriori of a Gaussian prior moves by
+    less than a tenth of its standard deviation."""
+    found = {}
+    for cell in (0.0, 0.05):
+        problem = RadioProblem(RadioProblem.simulate({**SMALL, "cell": cell}, images, seed=3))
+        G, b = problem.normal_equations()
+        H = G + torch.eye(256) / 1e-3**2
+        found[cell] = torch.linalg.solve(H, b), torch.linalg.inv(H).diag().sqrt(), len(problem.uv)
+    (exact, sd, M), (averaged, _, K) = found[0.0], found[0.05]
+    assert K < M and float(((averaged - exact) / sd).square().mean().sqrt()) < 0.1
+
+
+def test_flux_scale_is_recovered(images):
+    """A held-out galaxy: the fitted scale is the one that was put in, within its error."""
+    pulls = []
+    for seed in range(5):
+        o = RadioProblem.simulate({**SMALL, "source": "held_out", "flux": 0.1}, images, seed)
+        shown = images[np.random.default_rng(seed).integers(len(images))]
+        pulls.append((o.attrs["flux_scale"] - 0.1 / shown.sum()) / o.attrs["flux_scale_error"])
+    assert np.abs(np.mean(pulls)) < 1.5 and np.max(np.abs(pulls)) < 5
+
+
+def test_residuals_and_units_against_clean(observation, problem):
+    """A posterior at the truth: no error, chi2 of 1, and CLEAN in the same unit with an error that is not its scale."""
+    truth = torch.as_tensor(observation.arrays["truth"])[None].repeat(4, 1, 1, 1)
+    found = problem.residuals(truth)
+    assert found["chi2_dof"].shape == (4,) and abs(found["chi2_dof"][0] - 1) < 0.15
+    assert abs(found["chi2_dof_cells"][0] - 1) < 0.2
+    assert found["rmse"] < 1e-9 < found["rmse_at_beam"] + 1e-6 and found["rms_to_truth"].max() < 1e-9
+    images = problem.baselines()
+    assert set(images) == {"dirty", "clean"} and all(image.shape == (16, 16) for image in images.values())
+    assert 0.7 < images["clean"].sum() / 0.1 < 1.3
+    assert found["rmse_clean_at_beam"] < found["rmse_clean"] < 0.7
+
+
+def test_panels(problem):
+    panels = problem.panels(torch.rand(6, 1, 16, 16))
+    assert len(panels) == 12 and len({p.title for p in panels}) == 12
+    points = next(p for p in panels if p.kind == "points")
+    assert points.image.shape[0] == 2 and np.allclose(points.image.sum(1), 0, atol=1e-6)
+    from skyscore.plotting import draw_panels
+
+    draw_panels(panels, "radio")
+
+
+def test_residual_image_of_the_truth_is_noise_of_unit_variance(images):
+    values = []
+    for seed in range(4):
+        o = RadioProblem.simulate(SMALL, images, seed)
+        p = RadioProblem(o)
+        truth = torch.as_tensor(o.arrays["truth"])[None].repeat(2, 1, 1, 1)
+        values.append(next(q.image for q in p.panels(truth) if q.unit == "sigma"))
+    assert 0.6 < np.mean(np.square(values)) < 1.5
+
+
+def test_pixels_too_coarse_are_refused(images):
+    with pytest.raises(io.InputError, match="set field to at most") as error:
+        RadioProblem.simulate({**SMALL, "field": 6.4}, images, seed=0)
+    assert "\n" not in str(error.value)
