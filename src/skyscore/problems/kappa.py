@@ -1,0 +1,169 @@
+r"""Mass mapping: the convergence behind a shear map with holes.
+
+.. math:: \gamma = P (s \, x) + n, \qquad n \sim N(0, \sigma_e^2 / N_\mathrm{gal}) \text{ per component and pixel}
+
+with :math:`P` the operator of :mod:`skyscore.operators.shear` on the unmasked pixels, N the galaxies of a pixel, s the
+convergence of one prior unit. Masked pixels are no data: they have no weight, not a large variance. The mean of the
+convergence is not constrained by the data but by the prior.
+
+Reference: Remy et al. (2022), arXiv:2201.05561 (COSMOS).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.ndimage import maximum_filter
+from torch import Tensor
+
+from ..baselines.kaiser_squires import kaiser_squires
+from ..baselines.starlet import starlet_map
+from ..baselines.wiener import cosine_covariance, wiener
+from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.noise import DiagonalNoise
+from ..operators.shear import ShearOperator
+from .base import Observation, Panel, Problem
+from .kappa_simulated import simulate_shear
+
+__all__ = ["SETTINGS", "KappaProblem", "peak_counts"]
+
+# fmt: off
+SETTINGS = {
+    "type": "object",
+    "properties": {
+        "pixel_scale": {"type": "number", "exclusiveMinimum": 0, "default": 2.5, "unit": "arcmin",
+            "description": "Side of a pixel; that of the data set of the prior."},
+        "density": {"type": "number", "exclusiveMinimum": 0, "default": 40.0, "unit": "galaxy / arcmin^2",
+            "description": "Galaxies with a measured shape; their number in a pixel is Poisson."},
+        "sigma_e": {"type": "number", "exclusiveMinimum": 0, "default": 0.28,
+            "description": "Standard deviation of one component of the ellipticity of a galaxy."},
+        "masked": {"type": "number", "minimum": 0, "maximum": 0.9, "default": 0.15,
+            "description": "Share of the pixels hidden behind stars."},
+        "padding": {"type": "integer", "minimum": 0, "default": 0, "unit": "pixel",
+            "description": "Width of an empty border around the map; without one the sky is periodic."},
+    },
+}
+# fmt: on
+PEAKS = (0.03, 0.06)  # convergence above which peaks are counted
+
+
+class KappaProblem(Problem):
+    """See the module. Unknown: the convergence `(1, H, W)`."""
+
+    kind = "kappa"
+    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+    look, scale_unit = "signed", "arcmin"
+
+    def __init__(self, observation: Observation, device: str = "cpu"):
+        super().__init__(observation, device)
+        a = observation.attrs
+        arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
+        self.shear, self.keep = arrays["shear"].double(), arrays["keep"].bool()  # (2, H, W), (H, W)
+        self.std = arrays["std"].double()
+        self.shape = (1, *self.keep.shape)
+        self.pixel_scale, self.unit = a["pixel_scale"], a["unit"]
+        self.operator = ShearOperator(self.keep, a["padding"])
+        self.noise = DiagonalNoise(self.std[self.keep].repeat(2))
+        self.data = self.shear[:, self.keep].flatten()
+        self._likelihood: GaussianLikelihood | None = None
+
+    @property
+    def likelihood(self) -> GaussianLikelihood:
+        if self._likelihood is None:
+            s = self.observation.attrs["flux_scale"]
+            G, b, _ = self.noise.gram(s * self.operator.matrix(), self.data)
+            self._likelihood = compress(G.to(self.device), b.to(self.device), self.shape)
+        return self._likelihood
+
+    def footprint(self) -> np.ndarray:
+        return self.keep.numpy()
+
+    def baselines(self, moments=None) -> dict[str, np.ndarray]:
+        """Kaiser-Squires with the best smoothing, the Wiener filter (both by the moments), and a sparse starlet map."""
+        s, spectrum = self.observation.attrs["flux_scale"], self.likelihood.spectrum()
+        C = cosine_covariance(moments, self.shape[-1])
+        found = {
+            "Kaiser-Squires": kaiser_squires(self.operator, self.data, self.noise, s**2 * C),
+            "Wiener": s
+            * wiener(spectrum, torch.zeros(len(C), dtype=torch.float64), C).reshape(self.shape[1:]),
+            "starlet": s * starlet_map(spectrum, self.shape[-2:]),
+        }
+        return {name: image.numpy() for name, image in found.items()}
+
+    # ------------------------------------------------------------------ checks and figure
+
+    def residuals(self, x: Tensor) -> dict[str, Any]:
+        """Fit and statistics of samples x (n, 1, H, W).
+
+        Keys: `chi2_dof`, also of each component of the shear; `peaks_above_0.03`, ... (local maxima of the
+        convergence, unmasked pixels) and `..._truth`; `skewness`; `pearson_mean` and `rmse_mean` of the posterior mean
+        with the truth on the unmasked pixels.
+        """
+        physical = self.to_physical(x.double().cpu())
+        r = self.noise.whiten(self.data - self.operator(physical)).square().unflatten(1, (2, -1)).mean(2)
+        found = {"chi2_dof": r.mean(1), "chi2_dof_gamma_1": r[:, 0], "chi2_dof_gamma_2": r[:, 1]}
+        found = {key: value.numpy() for key, value in found.items()}
+        kappa, keep = physical[:, 0].numpy(), self.footprint()
+        found["skewness"] = skewness(kappa)
+        found |= {f"peaks_above_{level:g}": peak_counts(kappa, level, keep) for level in PEAKS}
+        found["unmasked_pixels"] = int(keep.sum())
+        if "truth" in self.observation.arrays:
+            truth = self.truth()
+            mean = kappa.mean(0)
+            found["pearson_mean"] = np.corrcoef(mean[keep], truth[keep])[0, 1]
+            found["rmse_mean"] = np.sqrt(np.mean((mean - truth)[keep] ** 2))
+            found["skewness_truth"] = skewness(truth[None])[0]
+            found |= {
+                f"peaks_above_{level:g}_truth": peak_counts(truth[None], level, keep)[0] for level in PEAKS
+            }
+        return found
+
+    def truth(self) -> np.ndarray:
+        """Convergence (H, W) of a simulation."""
+        return self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
+
+    def panels(self, x: Tensor) -> list[Panel]:
+        physical = self.to_physical(x.double().cpu())
+        model = self.operator.maps(self.operator(physical).mean(0, keepdim=True))[0]
+        scale, unit = self.pixel_scale, self.unit
+
+        def panel(image: Tensor | np.ndarray, title: str, group: str, unit: str = unit, look: str = "signed"):
+            return Panel(np.asarray(image), title, scale, unit, group, look, "arcmin")
+
+        def seen(image: Tensor) -> Tensor:
+            return torch.where(self.keep, image, torch.nan)
+
+        residual = (self.shear - model) / self.std
+        panels = [
+            panel(seen(self.shear[0]), "shear 1", "shear", "shear"),
+            panel(seen(self.shear[1]), "shear 2", "shear", "shear"),
+            panel(seen(residual[0]), "residual 1 / sigma", "sigma", "sigma"),
+            panel(seen(residual[1]), "residual 2 / sigma", "sigma", "sigma"),
+        ]
+        if "truth" in self.observation.arrays:
+            panels.append(panel(self.truth(), "truth", "kappa"))
+        panels += [
+            panel(physical[:, 0].mean(0), "posterior mean", "kappa"),
+            panel(physical[:, 0].std(0), "standard deviation", "spread", look="spread"),
+        ]
+        samples = [panel(p[0], f"sample {k + 1}", "kappa") for k, p in enumerate(physical)]
+        return panels + samples[: 12 - len(panels)]
+
+    @classmethod
+    def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
+        """See :func:`skyscore.problems.kappa_simulated.simulate_shear`."""
+        complete = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
+        return Observation(cls.kind, *simulate_shear(complete, images, seed))
+
+
+def peak_counts(maps: np.ndarray, level: float, keep: np.ndarray) -> np.ndarray:
+    """Pixels of maps (n, H, W) that exceed `level` and their eight neighbours, among those kept: (n,)."""
+    return np.array([((m == maximum_filter(m, 3)) & (m > level) & keep).sum() for m in maps])
+
+
+def skewness(maps: np.ndarray) -> np.ndarray:
+    """Of the pixels of each map (n, H, W): (n,)."""
+    d = maps - maps.mean((1, 2), keepdims=True)
+    return (d**3).mean((1, 2)) / (d**2).mean((1, 2)) ** 1.5
