@@ -24,7 +24,6 @@ __all__ = ["LETTERS", "Shapes", "letter", "ring"]
 LETTERS = {
     "A": [((-0.7, -1), (0, 1)), ((0, 1), (0.7, -1)), ((-0.4, -0.2), (0.4, -0.2))],
     "E": [((-0.6, -1), (-0.6, 1)), ((-0.6, 1), (0.6, 1)), ((-0.6, 0), (0.4, 0)), ((-0.6, -1), (0.6, -1))],
-    "F": [((-0.6, -1), (-0.6, 1)), ((-0.6, 1), (0.6, 1)), ((-0.6, 0.1), (0.4, 0.1))],
     "H": [((-0.6, -1), (-0.6, 1)), ((0.6, -1), (0.6, 1)), ((-0.6, 0), (0.6, 0))],
     "K": [((-0.6, -1), (-0.6, 1)), ((-0.6, -0.1), (0.6, 1)), ((-0.2, 0.2), (0.7, -1))],
     "N": [((-0.6, -1), (-0.6, 1)), ((-0.6, 1), (0.6, -1)), ((0.6, -1), (0.6, 1))],
@@ -92,7 +91,7 @@ class Shapes(Simulator):
             "forms": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": ["letter", "ring", "pair"]},
                 "default": ["letter", "ring", "pair"],
                 "description": "Forms drawn at equal rates: letters, rings, pairs of galaxies."},
-            "letters": {"type": "string", "pattern": "^[AEFHKNXZ]+$", "default": "AEFHKNXZ",
+            "letters": {"type": "string", "pattern": "^[AEHKNXZ]+$", "default": "AEHKNXZ",
                 "description": "Letters that occur."},
         },
     }
