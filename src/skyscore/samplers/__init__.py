@@ -47,7 +47,8 @@ def sample(
         Samples; `x` of shape `(n, *in_shape)`, or `(O, n, *in_shape)`.
 
     Raises:
-        ValueError: for a sampler or an option that does not exist, or n < 1.
+        ValueError: for a sampler or an option that does not exist, n < 1, or a likelihood without a density where the
+            sampler needs one.
         FloatingPointError: if samples are not finite.
     """
     if name not in SAMPLERS:
@@ -59,6 +60,12 @@ def sample(
     known = options_of(SAMPLERS[name])
     if unknown := sorted(set(options) - known):
         raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    if SAMPLERS[name].needs_density and not likelihood.has_density:
+        takes = [key for key, c in SAMPLERS.items() if not c.needs_density]
+        other = f" or a sampler that takes scores ({', '.join(takes)})" if takes else ""
+        raise ValueError(
+            f"{name}: needs a density, and this likelihood has a score only; give likelihood.surrogate{other}"
+        )
     sampler = SAMPLERS[name](steps=steps, **options)
     generator = generator or torch.Generator(likelihood.y.device).manual_seed(0)
     if not likelihood.batched:

@@ -95,6 +95,8 @@ class Sampler:
     name = ""
     #: what a user should know before choosing: needs gradient of the network, exact when
     needs_vjp = False
+    #: whether it reads the density of a Gaussian likelihood; if not, a likelihood with a score alone serves too
+    needs_density = True
     #: whether the observations of a batch can go through one run; a sampler whose chains interact runs each by itself
     joint = True
     exact_for = "nothing"

@@ -1,0 +1,114 @@
+r"""The learned likelihood (SLIC): a noise whose score is known, and not its density.
+
+With :math:`y = A x + n`, the density of the data is that of the noise at the residual,
+:math:`p(y \mid x) = Q(y - A x)`, so that with the score :math:`s_Q = \nabla \log Q`
+
+.. math:: \nabla_x \log p(y \mid x) = - A^\top s_Q(y - A x)
+
+(minus: the residual falls as A x rises). A learned score is that of noise diffused to a level,
+:math:`Q * N(0, \tau^2)`. So the data are diffused to that level too, once and for all,
+:math:`y_\tau = y + \tau \epsilon`: the score is then the right one for the data it is given, and the posterior that of
+slightly noisier data.
+
+References: Legin et al. (2023), arXiv:2302.03046; Legin et al. (2024), arXiv:2410.19956 (diffused data).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ..operators.base import LinearOperator
+from .gaussian import GaussianLikelihood
+
+__all__ = ["ScoreLikelihood", "noise_score"]
+
+
+def noise_score(noise, residual: Tensor, level: float, batch: int = 1024) -> Tensor:
+    """s_Q = (D(r) - r) / level^2 for residuals r `(..., h, w)` in units of the noise model, image by image.
+
+    Arguments:
+        noise: the noise model, anything with `denoise(x, sigma)` of images `(B, 1, h, w)`.
+        batch: images per call.
+    """
+    images = residual.reshape(-1, 1, *residual.shape[-2:])
+    with torch.no_grad():
+        clean = torch.cat([noise.denoise(part, level) for part in images.split(batch)])
+    return ((clean - images) / level**2).reshape(residual.shape)
+
+
+class ScoreLikelihood:
+    """Creates a learned likelihood.
+
+    Arguments:
+        operator: forward model A, its data images: out_shape `(..., h, w)`, every h x w an independent noise image.
+        y: data `(*out_shape)`, or `(O, *out_shape)` for a batch of O observations of the same operator.
+        noise: the noise model, anything with `denoise(x, sigma)` of images `(B, 1, h, w)`, in units of `std`.
+        surrogate: a Gaussian likelihood of the same data and unknown, which guides where a density is needed.
+        level: tau, in units of `std`.
+        flux: the model of the data is A(flux x).
+        std: unit of the noise model (standard deviation of its core), in units of y.
+        seed: of the diffusion noise, drawn once for each observation.
+
+    Raises:
+        ValueError: if the level or the unit is not positive, or y does not fit the operator.
+    """
+
+    has_density = False
+
+    def __init__(
+        self,
+        operator: LinearOperator,
+        y: Tensor,
+        noise,
+        surrogate: GaussianLikelihood,
+        level: float = 0.3,
+        *,
+        flux: float = 1.0,
+        std: float = 1.0,
+        seed: int = 0,
+    ):
+        if (
+            tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape)
+            or len(operator.out_shape) < 2
+        ):
+            raise ValueError(f"ScoreLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}")
+        if level <= 0 or std <= 0:
+            raise ValueError(f"ScoreLikelihood: level {level} and std {std} must be positive")
+        self.operator, self.y, self.noise, self.surrogate = operator, y, noise, surrogate
+        self.level, self.flux, self.std = level, flux, std
+        g = torch.Generator().manual_seed(seed)
+        epsilon = torch.randn(y.shape, generator=g, dtype=torch.float64).to(y)
+        self.diffused = y + level * std * epsilon
+
+    @property
+    def batched(self) -> bool:
+        """Whether y holds several observations, `(O, *out_shape)`."""
+        return self.y.ndim > len(self.operator.out_shape)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(y_tau - A x) / std, of shape `(B, *out_shape)`."""
+        return (self.diffused - self.operator(self.flux * x)) / self.std
+
+    def score(self, x: Tensor) -> Tensor:
+        """grad_x log p(y_tau | x), shape of x = `(B, *in_shape)`; B = O where y is a batch."""
+        s = noise_score(self.noise, self.residual(x), self.level).to(x.dtype)
+        return -self.flux / self.std * self.operator.adjoint(s)
+
+    def to(self, device=None, dtype: torch.dtype | None = None) -> ScoreLikelihood:
+        """A copy on a device and in a precision; the noise model stays where it is."""
+        moved = copy.copy(self)
+        moved.operator = copy.copy(self.operator).to(device, dtype)
+        moved.y, moved.diffused = self.y.to(device, dtype), self.diffused.to(device, dtype)
+        moved.surrogate = self.surrogate.to(device, dtype)
+        return moved
+
+    def observation(self, o: int) -> ScoreLikelihood:
+        """The likelihood of observation number o of a batch."""
+        if not self.batched:
+            return self
+        one = copy.copy(self)
+        one.y, one.diffused, one.surrogate = self.y[o], self.diffused[o], self.surrogate.observation(o)
+        return one
