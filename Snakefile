@@ -27,6 +27,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/observe.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/validate.smk"
+include: "workflow/rules/certify.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -44,6 +45,11 @@ rule download:
 rule figures:
     input:
         figures(config["target"]),
+
+
+rule samplers:
+    input:
+        every_sampler(config["target"]),
 
 
 rule real:

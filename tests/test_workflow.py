@@ -113,7 +113,7 @@ def test_snakefmt():
 
 def test_the_snakefile_is_a_table_of_contents():
     lines = (ROOT / "Snakefile").read_text().splitlines()
-    assert len(lines) <= 60
+    assert len(lines) <= 70
     assert not any(line.startswith(("def ", "import ")) for line in lines)
 
 
@@ -130,7 +130,7 @@ def test_every_rule_says_what_a_scheduler_needs(block):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
     assert re.search(r"mem_mb=\d+", block), rule
     assert re.search(r"runtime=\d+", block), rule
-    assert ("gpu=1" in block) == (rule in {"train_prior", "sample_prior", "sample"})
+    assert ("gpu=1" in block) == (rule in {"train_prior", "sample_prior", "sample", "sample_ensemble"})
     assert not re.search(r"retries|partition|account", block), "these belong into profiles"
     if rule in {
         "train_prior",

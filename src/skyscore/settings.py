@@ -185,6 +185,8 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
         known_name(prior["dataset"], complete["datasets"], ("priors", key, "dataset"), source, "dataset")
     for name in complete["exact"]["samplers"]:
         known_name(name, complete["samplers"], ("exact", "samplers"), source, "sampler")
+    for name in complete["validation"]["samplers"]:
+        known_name(name, complete["samplers"], ("validation", "samplers"), source, "sampler")
     for key, problem in complete["problems"].items():
         known_name(problem["kind"], kinds, ("problems", key, "kind"), source, "kind of problem")
         known_name(problem["prior"], complete["priors"], ("problems", key, "prior"), source, "prior")

@@ -154,6 +154,17 @@ def problem_settings(wildcards):
     return {key: value for key, value in config["problems"][wildcards.problem].items() if key not in apart}
 
 
+def default_sampler(problem):
+    """The sampler that the report leads with."""
+    return config["problems"][problem]["samplers"][0]
+
+
+def validated_samplers(problem):
+    """Samplers whose certificate belongs to the default run: the default one, and those asked for by name."""
+    wanted = {default_sampler(problem), *config["validation"]["samplers"]}
+    return [sampler for sampler in config["problems"][problem]["samplers"] if sampler in wanted]
+
+
 def exact_settings(wildcards):
     """What decides the tasks of the exact benchmark; which samplers are measured on them does not."""
     return {key: value for key, value in config["exact"].items() if key != "samplers"}
@@ -189,6 +200,52 @@ def population_of_problem(wildcards):
 
 def prior_of(wildcards):
     return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}.safetensors"
+
+
+def draws_of_problem(wildcards):
+    """Draws of the prior: truths of the validation, and the moments of the prior."""
+    return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}/samples.h5"
+
+
+def noise_of(problem):
+    """Name of the noise model of a problem whose noise was learned, or None."""
+    return config["problems"][problem].get("noise_prior")
+
+
+def noise_of_problem(wildcards):
+    """Held-out noise that residuals are compared with, where noise was learned."""
+    name = noise_of(wildcards.problem)
+    return [f"<results>/data/{config['priors'][name]['dataset']}/held_out.h5"] if name else []
+
+
+def learned_of_problem(wildcards):
+    """Tests of what a problem learned from data: its prior and its noise model."""
+    names = [config["problems"][wildcards.problem]["prior"], noise_of(wildcards.problem)]
+    return [f"<results>/priors/{name}/pqmass.json" for name in names if name]
+
+
+def tests_of(problem, samplers):
+    """All tests of the samplers on a problem, certificates included."""
+    names = ("coverage", "mira", "moments", "pqmass", "certificate")
+    return [f"<results>/{problem}/{sampler}/{name}.json" for sampler in samplers for name in names]
+
+
+def certificates_of(problems):
+    """Certificates of the validated samplers."""
+    return [f"<results>/{name}/{s}/certificate.json" for name in problems for s in validated_samplers(name)]
+
+
+def of_validated(pattern):
+    """The pattern filled with a problem and each of its validated samplers."""
+
+    def filled(wildcards):
+        name = wildcards.problem
+        return [
+            pattern.replace("{problem}", name).replace("{sampler}", sampler)
+            for sampler in validated_samplers(name)
+        ]
+
+    return filled
 
 
 def posteriors_of_problem(wildcards):
@@ -292,8 +349,17 @@ def downloads():
     return [f"data/{path}" for path in FILES]
 
 
+def certified_of(target, kind=None):
+    """Problems that get certificates: the simulated ones."""
+    return problems_of(target, kind) if target == "simulated" else []
+
+
 def figures(target, kind=None):
     return [
+        *(f"<results>/figures/coverage_{problem}.pdf" for problem in certified_of(target, kind)),
+        *(f"<results>/figures/moments_{problem}.pdf" for problem in certified_of(target, kind)),
+        *(["<results>/figures/certificates.pdf"] if certified_of(target) else []),
+        *(["<results>/figures/control.pdf"] if certified_of(target) else []),
         *(f"<results>/figures/prior_{prior}.pdf" for prior in priors_of(target, kind)),
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
@@ -312,6 +378,12 @@ def measured(target, kind=None):
         *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
         *(f"<results>/exercises/{exercise}.json" for exercise in exercises_of(target)),
         *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
+        *(
+            path
+            for problem in certified_of(target, kind)
+            for path in tests_of(problem, validated_samplers(problem))
+        ),
+        *(["<results>/control.json"] if certified_of(target) else []),
     ]
 
 
@@ -326,6 +398,20 @@ def products(target, kind=None):
         return paths + numbers
 
     return wanted
+
+
+def every_sampler(target):
+    """Certificates of all samplers of all problems, validated by default or not."""
+    return [
+        path for name in certified_of(target) for path in tests_of(name, config["problems"][name]["samplers"])
+    ]
+
+
+# what an ensemble costs, said before it is drawn
+BUDGET = (
+    f"Sampling {config['validation']['simulations']} + {config['validation']['held_out']} simulations of "
+    "{wildcards.problem} by {wildcards.sampler}: {params.n} samples each, {params.sampler[steps]} steps"
+)
 
 
 def headlines():

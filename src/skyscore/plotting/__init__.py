@@ -8,5 +8,16 @@ from .exact import draw_exact
 from .exercises import draw_exercise
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
+from .validation import draw_certificates, draw_coverage, draw_moments
 
-__all__ = ["draw_comparison", "draw_exact", "draw_exercise", "draw_panels", "draw_prior", "mosaic"]
+__all__ = [
+    "draw_certificates",
+    "draw_comparison",
+    "draw_coverage",
+    "draw_exact",
+    "draw_exercise",
+    "draw_moments",
+    "draw_panels",
+    "draw_prior",
+    "mosaic",
+]

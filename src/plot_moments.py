@@ -1,0 +1,42 @@
+"""Ranks, mean squared z and MIRA of all validated samplers of one problem.
+
+Reads coverage.json, mira.json, moments.json and certificate.json of each; writes PDF, PNG and the report's caption.
+"""
+
+from skyscore import io, plotting
+from skyscore.provenance import provenance
+
+
+def table(numbers):
+    """z2, MIRA and chi2 of each sampler, as the caption's table."""
+    keys = ("z2", "z2_error", "mira_score", "mira_reference", "mira_z", "chi2_mean", "common_bias_p")
+    shown = [key for key in keys if any(key in found for found in numbers.values())]
+    rows = [
+        ", ".join([f'   "{name}"', *(f'"{found[key]:.3f}"' if key in found else '""' for key in shown)])
+        for name, found in numbers.items()
+    ]
+    head = ", ".join(f'"{key}"' for key in ("sampler", *shown))
+    return "\n".join([".. csv-table::", f"   :header: {head}", "", *rows])
+
+
+def main(coverage, mira, moments, certificates, pdf, png, caption, *, problem, samplers):
+    numbers, ranks, failed, sources = {}, {}, {}, []
+    for name, *paths in zip(samplers, coverage, mira, moments, certificates, strict=True):
+        contents = [io.read_json(path) for path in paths]
+        flat = {key: value for content in contents for key, value in content["numbers"].items()}
+        numbers[name] = {key.removeprefix(f"{problem}/{name}/"): value for key, value in flat.items()}
+        ranks[name] = contents[0]["curves"]["prior"]["data"]["ranks"]
+        failed[name] = [c["name"] for c in contents[-1]["certificate"]["checks"] if not c["passed"]]
+        sources.append(contents[-1]["provenance"])
+    samples = numbers[samplers[0]]["samples"]
+    figure = plotting.draw_moments(
+        numbers, ranks, failed, samples, f"{problem}: are samples as wide as errors?"
+    )
+    io.write_figure([pdf, png], figure, provenance({"drawn_from": sources}))
+    io.write_text(caption, f"{table(numbers)}\n\nRevision ``{sources[0]['git_revision'][:12]}``.\n")
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        given = {key: list(paths) for key, paths in snakemake.input.items()}
+        main(**given, **snakemake.output, **snakemake.params)

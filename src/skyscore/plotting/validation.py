@@ -1,0 +1,257 @@
+"""Figures of validation: coverage curves, mean squared z with ranks and MIRA, and the table of all certificates.
+
+What fails is red, and nothing else is; samplers are told apart by marker too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import MARKERS, STYLE, plt
+
+__all__ = ["draw_certificates", "draw_coverage", "draw_moments"]
+
+PASSED = ("#0072B2", "#009E73", "#000000", "#56B4E9", "#CC79A7", "#E69F00")
+FAILED = "#D00000"
+PALE = "#DCE9F3"
+REFERENCES = {
+    "data": "regions around an estimate\nfrom the data",
+    "other": "regions around samples of\nother data",
+}
+ORIGINS = {"prior": "truths drawn from the prior", "held_out_": "held-out truths"}
+GROUPS = {"z2": "pixels", "z2_snr_low": "SNR\n< 1/3", "z2_snr_one": "SNR\n1/3-3", "z2_snr_high": "SNR\n> 3"}
+
+
+def outside(curve: Mapping[str, Any]) -> bool:
+    """Whether a curve leaves its simultaneous band."""
+    ecp, (low, high) = np.array(curve["ecp"]), np.array(curve["band"])
+    return bool(((ecp < low - 1e-12) | (ecp > high + 1e-12)).any())
+
+
+def draw_coverage(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str = "") -> Figure:
+    """Expected coverage less credibility, with its null bands.
+
+    Arguments:
+        curves: by sampler, origin of the truths ("prior", "held_out_") and reference points ("data", "other"): `alpha`,
+            `ecp`, `band` (2, K), `pointwise` (2, K), `bootstrap` (2, K).
+    """
+    origins = [o for o in ORIGINS if any(o in found for found in curves.values())]
+    kinds = list(REFERENCES)
+    with plt.rc_context(STYLE):
+        size = (3.3 * len(kinds) * len(origins), 3.5)
+        figure, row = plt.subplots(1, len(origins) * len(kinds), figsize=size, sharey=True, squeeze=False)
+        for axes, (origin, kind) in zip(row[0], [(o, k) for o in origins for k in kinds], strict=True):
+            shown = {name: found[origin][kind] for name, found in curves.items() if origin in found}
+            null = next(iter(shown.values()))
+            alpha = np.array(null["alpha"])
+            for key, shade, label in (
+                ("band", "0.88", "99 % anywhere"),
+                ("pointwise", "0.75", "at one credibility"),
+            ):
+                low, high = np.array(null[key]) - alpha
+                axes.fill_between(alpha, low, high, color=shade, lw=0, label=label)
+            axes.axhline(0, color="0.4", lw=0.8)
+            for index, (name, curve) in enumerate(shown.items()):
+                draw_curve(axes, index, name, curve)
+            axes.set_title(f"{ORIGINS[origin]}:\n{REFERENCES[kind]}", fontsize=8)
+            axes.set_xlabel("credibility")
+            axes.set_xlim(0, 1)
+            axes.legend(fontsize=6.5, loc="upper left", frameon=False)
+        row[0][0].set_ylabel("truths inside - credibility")
+        low, high = row[0][0].get_ylim()
+        row[0][0].set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+        figure.suptitle(title)
+    return figure
+
+
+def draw_curve(axes: plt.Axes, index: int, name: str, curve: Mapping[str, Any]) -> None:
+    """One curve with its bootstrap interval; red if it leaves the band."""
+    alpha, ecp = np.array(curve["alpha"]), np.array(curve["ecp"])
+    bad = outside(curve)
+    colour = FAILED if bad else PASSED[index % len(PASSED)]
+    low, high = np.array(curve["bootstrap"])
+    marks = {"marker": MARKERS[index % len(MARKERS)], "ms": 3.5, "markevery": max(1, len(alpha) // 18)}
+    axes.errorbar(alpha, ecp - alpha, [ecp - low, high - ecp], color=colour, lw=0, elinewidth=0.6, alpha=0.6)
+    axes.plot(alpha, ecp - alpha, color=colour, lw=1.2, label=f"{name} (outside)" if bad else name, **marks)
+
+
+def draw_moments(
+    numbers: Mapping[str, Mapping[str, float]],
+    ranks: Mapping[str, Mapping[str, Sequence[int]]],
+    failed: Mapping[str, Sequence[str]],
+    samples: int,
+    title: str = "",
+) -> Figure:
+    """Ranks of the truths, mean squared z by group, MIRA.
+
+    Arguments:
+        numbers: by sampler: `z2...` with `_error`, `mira_...`, and the same with `held_out_` before.
+        ranks: by sampler: of the truths drawn from the prior, 0 ... samples, around estimates from the data.
+        failed: by sampler, names of the checks that did not pass.
+        samples: per simulation.
+    """
+    first = next(iter(numbers.values()))
+    bands = sorted(
+        (key for key in first if key.startswith("z2_k") and not key.endswith("_error")), key=low_end
+    )
+    snr = [key for key in GROUPS if key in first and key != "z2"]
+    with plt.rc_context(STYLE):
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.4), width_ratios=[1, 1.7, 0.8])
+        draw_ranks(left, ranks, failed, samples)
+        draw_z(middle, numbers, failed, ["z2", *bands, *snr])
+        draw_mira(right, numbers, failed)
+        figure.suptitle(title)
+    return figure
+
+
+def low_end(key: str) -> int:
+    return int(key.removeprefix("z2_k"))
+
+
+def spread(index: int, count: int, width: float = 0.5) -> float:
+    """Offset of one of `count` samplers around a tick."""
+    return (index - 0.5 * (count - 1)) * width / max(count, 2)
+
+
+def draw_ranks(axes: plt.Axes, ranks: Mapping, failed: Mapping, samples: int) -> None:
+    """Histograms of ranks over what uniform ranks scatter by."""
+    bins = min(samples + 1, 9)
+    edges = np.linspace(-0.5, samples + 0.5, bins + 1)
+    whole = np.histogram(np.arange(samples + 1), edges)[0] / (samples + 1)  # share of the ranks in each bin
+    for index, (name, found) in enumerate(ranks.items()):
+        share = np.histogram(found, edges)[0] / len(found) / whole
+        colour = FAILED if "tarp_inside" in failed.get(name, ()) else PASSED[index % len(PASSED)]
+        axes.stairs(
+            share,
+            (edges + 0.5) / (samples + 1),
+            color=colour,
+            lw=1.4,
+            ls=("-", "--", ":", "-.")[index % 4],
+            label=name,
+        )
+    scatter = np.sqrt((1 - whole) / whole / max(len(found), 1))
+    axes.stairs(
+        1 + 2 * scatter, (edges + 0.5) / (samples + 1), baseline=1 - 2 * scatter, fill=True, color="0.88"
+    )
+    axes.set_xlabel("rank of the truth / samples")
+    axes.set_ylabel("simulations / expected")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, None)
+    axes.legend(fontsize=7, frameon=False)
+    axes.set_title("nearer to the estimate than the truth", fontsize=8)
+
+
+def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[str]) -> None:
+    """z^2 of each group; open markers are held-out truths."""
+    axes.axhspan(0.9, 1.1, color="0.88", lw=0)
+    axes.axhline(1, color="0.4", lw=0.8)
+    for index, (name, found) in enumerate(numbers.items()):
+        for prefix, face in (("", None), ("held_out_", "white")):
+            here = [(x, key) for x, key in enumerate(groups) if f"{prefix}{key}" in found]
+            for x, key in here:
+                bad = key in failed.get(name, ()) and not prefix
+                colour = FAILED if bad else PASSED[index % len(PASSED)]
+                value, error = found[f"{prefix}{key}"], found[f"{prefix}{key}_error"]
+                place = x + spread(2 * index + bool(prefix), 2 * len(numbers), 0.8)
+                look = {"color": colour, "mfc": face or colour, "fmt": MARKERS[index % len(MARKERS)]}
+                label = name if (x, prefix) == (0, "") else None
+                axes.errorbar(place, value, error, ms=4, elinewidth=0.8, label=label, **look)
+    axes.set_yscale("log")
+    axes.set_yticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    axes.minorticks_off()
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.7), max(high, 1.45))
+    names = [GROUPS.get(key) or f"k\n{low_end(key)}-" for key in groups]
+    axes.set_xticks(range(len(groups)), names, fontsize=7)
+    axes.set_ylabel(r"mean squared z")
+    axes.set_title("filled: truths from the prior; open: held-out truths", fontsize=8)
+
+
+def draw_mira(axes: plt.Axes, numbers: Mapping, failed: Mapping) -> None:
+    """Deviation of MIRA from its calibrated value, in standard errors."""
+    axes.axhspan(-3, 3, color="0.88", lw=0)
+    axes.axhline(0, color="0.4", lw=0.8)
+    for index, (name, found) in enumerate(numbers.items()):
+        for prefix, face in (("", None), ("held_out_", "white")):
+            if f"{prefix}mira_z" in found:
+                bad = "mira_z" in failed.get(name, ()) and not prefix
+                colour = FAILED if bad else PASSED[index % len(PASSED)]
+                look = {"color": colour, "mfc": face or colour, "fmt": MARKERS[index % len(MARKERS)]}
+                axes.errorbar(index + (0.15 if prefix else -0.15), found[f"{prefix}mira_z"], 1, ms=5, **look)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -5), max(high, 5))
+    axes.set_xlim(-0.6, len(numbers) - 0.4)
+    axes.set_xticks(range(len(numbers)), list(numbers))
+    axes.set_ylabel("(MIRA - calibrated) / standard error")
+
+
+COLUMNS = {
+    "simulations": ("simulations", lambda name: name == "simulations"),
+    "tarp_inside": ("coverage", lambda name: name == "tarp_inside"),
+    "mira_z": ("MIRA\n(s.e.)", lambda name: name == "mira_z"),
+    "z2": ("z2\npixels", lambda name: name == "z2"),
+    "k": ("z2 worst\nscale", lambda name: name.startswith("z2_k")),
+    "snr": ("z2 worst\nSNR", lambda name: name.startswith("z2_snr")),
+    "chi2": ("chi2 or\nresidual p", lambda name: name in ("chi2_mean", "pqmass_residual_p")),
+    "pooled": ("pooled\np", lambda name: name == "pqmass_pooled_p"),
+    "learned": ("PQMass of\nthe learned", lambda name: name.startswith("PQMass of")),
+}
+
+
+def worst(checks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The check that is farthest out of what it allows, in units of the allowed half width."""
+    if not checks:
+        return None
+
+    def distance(check: Mapping[str, Any]) -> float:
+        low, high = (check[key] if check[key] is not None else np.nan for key in ("low", "high"))
+        if np.isnan(high) or high <= low:
+            return 0.0 if check["passed"] else 9.0
+        return abs(check["value"] - (low + high) / 2) / (high - low)
+
+    return max(checks, key=distance)
+
+
+def written(check: Mapping[str, Any]) -> str:
+    if check["name"] == "tarp_inside":
+        return "inside" if check["passed"] else "outside"
+    return f"{check['value']:.0f}" if check["name"] == "simulations" else f"{check['value']:.2f}"
+
+
+def draw_certificates(certificates: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure:
+    """A table of all certificates: what was found, red where it is not allowed.
+
+    Arguments:
+        certificates: by "<problem> / <sampler>", as :meth:`skyscore.validation.certificate.Certificate.content`.
+    """
+    rows, columns = list(certificates), list(COLUMNS.values())
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(2.2 + 0.85 * (len(columns) + 1), 0.9 + 0.3 * len(rows)))
+        for y, name in enumerate(rows):
+            content = certificates[name]
+            cells = [(content["certified"], "yes" if content["certified"] else "no")]
+            for _, belongs in columns:
+                check = worst([c for c in content["checks"] if belongs(c["name"])])
+                cells.append((None, "-") if check is None else (check["passed"], written(check)))
+            for x, (good, text) in enumerate(cells):
+                colour = "white" if good is None else PALE if good else FAILED
+                axes.add_patch(plt.Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, color=colour, lw=0))
+                style = {"color": "0.1" if good in (None, True, 1) else "white", "fontsize": 8}
+                axes.text(
+                    x, y, text, ha="center", va="center", weight="bold" if x == 0 else "normal", **style
+                )
+        axes.set_xlim(-0.5, len(columns) + 0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xticks(range(len(columns) + 1), ["certified", *(head for head, _ in columns)], fontsize=7.5)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        if title:
+            figure.suptitle(title)
+    return figure
