@@ -1,7 +1,7 @@
 """All reconstructions of one observation beside its truth. Reads observation, baselines and the samplers' posteriors.
 
 Writes comparison.h5 (panels: data, truth, baselines, posterior means, standard deviations; physical units) and
-comparison.json: <problem>/<sampler>/{rmse,correlation,sd} of the posterior means, and the power spectrum of each
+comparison.json: <problem>/<sampler>/mean_{rmse,correlation} of the posterior means, their mean_sd, and the power spectrum of each
 reconstruction with its correlation with the truth scale by scale.
 """
 
@@ -42,10 +42,10 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
 
     flat, curves = {}, {}
     for name, samples in draws.items():
-        flat[f"{problem}/{name}/sd"] = float(np.sqrt(samples.var(0)[inside].mean()))
+        flat[f"{problem}/{name}/mean_sd"] = float(np.sqrt(samples.var(0)[inside].mean()))
         if truth is not None:
             found = agreement(samples.mean(0), truth, inside)
-            flat |= {f"{problem}/{name}/{key}": value for key, value in found.items()}
+            flat |= {f"{problem}/{name}/mean_{key}": value for key, value in found.items()}
         found = spectra(samples * inside, None if truth is None else truth * inside, observed.pixel_scale)
         low, middle, high = np.quantile(found["power"], [0.16, 0.5, 0.84], axis=0)
         curves[f"{name}: samples"] = {"k": found["k"], "power": middle, "low": low, "high": high}

@@ -8,7 +8,7 @@ def scores(flat):
     """RMSE and r of each reconstruction, by the title of its panel."""
     found = {}
     for key, value in flat.items():
-        if key.endswith("/rmse"):
+        if key.endswith("rmse"):
             _, *path, _ = key.split("/")
             title = path[1] if path[0] == "baselines" else f"{path[0]}: mean"
             found[title] = (value, flat[f"{key.removesuffix('rmse')}correlation"])

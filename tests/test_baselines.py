@@ -122,10 +122,10 @@ def test_numbers_of_baselines_and_samplers(compared):
         f"lens/baselines/{name}/{key}" for name in ("curvature", "sersic") for key in ("rmse", "correlation")
     }
     numbers = io.read_json(compared / "comparison.json")["numbers"]
-    assert numbers["lens/mmps/sd"] == pytest.approx(0.05 * np.sqrt(7 / 8), rel=0.05)
-    assert numbers["lens/mmps/rmse"] == pytest.approx(0.05 / np.sqrt(8), rel=0.15)
-    assert numbers["lens/cla/rmse"] == pytest.approx(2 * numbers["lens/mmps/rmse"], rel=0.2)
-    assert numbers["lens/mmps/correlation"] > 0.99
+    assert numbers["lens/mmps/mean_sd"] == pytest.approx(0.05 * np.sqrt(7 / 8), rel=0.05)
+    assert numbers["lens/mmps/mean_rmse"] == pytest.approx(0.05 / np.sqrt(8), rel=0.15)
+    assert numbers["lens/cla/mean_rmse"] == pytest.approx(2 * numbers["lens/mmps/mean_rmse"], rel=0.2)
+    assert numbers["lens/mmps/mean_correlation"] > 0.99
 
 
 def test_panels_and_spectra_of_the_comparison(compared):
@@ -167,7 +167,7 @@ def test_an_observation_without_truth_is_drawn_without_numbers(lens, compared, t
     assert io.read_json(paths[1])["numbers"] == {}
     out = [tmp_path / name for name in ("comparison.h5", "comparison.json")]
     compare.main(tmp_path / "o.h5", paths[0], [compared / "mmps.h5"], *out, problem="lens", samplers=["mmps"])
-    assert set(io.read_json(out[1])["numbers"]) == {"lens/mmps/sd"}
+    assert set(io.read_json(out[1])["numbers"]) == {"lens/mmps/mean_sd"}
     figure = [tmp_path / name for name in ("c.pdf", "c.png", "c.rst")]
     plot_comparison.main(*out, paths[1], *figure, problem="lens")
     assert "The truth is not known." in figure[2].read_text()
