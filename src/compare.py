@@ -1,8 +1,8 @@
 """All reconstructions of one observation beside its truth. Reads observation, baselines and the samplers' posteriors.
 
 Writes comparison.h5 (panels: data, truth, baselines, posterior means, standard deviations; physical units) and
-comparison.json: <problem>/<sampler>/mean_{rmse,correlation} of the posterior means, their mean_sd, and the power spectrum of each
-reconstruction with its correlation with the truth scale by scale.
+comparison.json: <problem>/<sampler>/mean_{rmse,correlation,sd} of the posterior means and the samples' spread, and the
+power spectrum of each reconstruction with its correlation with the truth scale by scale.
 """
 
 import numpy as np

@@ -74,13 +74,10 @@ def draw_exercise(
         )
         left, right = lower.subplots(1, 2)
         draw_numbers(left, cases, numbers, STANDS)
-        left.set_ylim(-0.05, None)
+        left.set_ylim(-0.05, max(left.get_ylim()[1], 1.1))
         draw_numbers(right, cases, numbers, CHECKS)
         right.axhline(1, color="0.4", lw=0.8, zorder=0)
-        right.set_yscale("log")
-        right.yaxis.set_major_formatter("{x:g}")
-        right.yaxis.set_minor_formatter("{x:g}")
-        right.tick_params(axis="y", which="minor", labelsize=6)
+        right.set_ylim(0, 1.1 * max(right.get_ylim()[1], 1.2))
         if title:
             figure.suptitle(title)
     return figure

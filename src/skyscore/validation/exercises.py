@@ -1,12 +1,12 @@
 r"""Where a posterior stands between the prior and the truth.
 
-Distances between sets of images are energy distances in units of the mean distance of two draws of the prior,
+With samples x of the posterior, draws z of the prior and the truth t, the distance to the prior is an energy distance
+in units of that of the truth itself, the distance to the truth a mean distance in units of the prior's:
 
-.. math:: d(p, q) = \frac{2 E|x - y| - E|x - x'| - E|y - y'|}{E|z - z'|}, \qquad
-    x \sim p,\ y \sim q,\ z \sim \mathrm{prior}
+.. math:: \frac{2 E|x - z| - E|x - x'| - E|z - z'|}{2 E|t - z| - E|z - z'|} \qquad \mathrm{and} \qquad
+    \frac{E|x - t|}{E|z - t|}
 
-so that the distance of a posterior to the prior is 0 where the data say nothing and about 1 where they fix the image.
-Its distance to the truth is :math:`E|x - t| / E|z - z'|`: about 1 for the prior, 0 where the image is known.
+The first goes from 1 to 0, the second from 0 to 1, as the data go from fixing the image to saying nothing of it.
 
 Reference: Szekely & Rizzo (2013), Journal of Statistical Planning and Inference 143, 1249 (energy distance).
 """
@@ -41,12 +41,12 @@ def position(samples: np.ndarray, prior: np.ndarray, truth: np.ndarray) -> dict[
         the error of the mean in units of what the samples claim (1 for a posterior that is right).
     """
     x, z, t = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (samples, prior, truth[None]))
-    n, scale, spread = len(x), within(z), within(x)
+    n, apart, far = len(x), within(z), mean_distance(z, t)
     sd = float(np.sqrt(x.var(0, ddof=1).mean()))
     rmse = float(np.sqrt(((x.mean(0) - t[0]) ** 2).mean()))
     return {
-        "distance_to_prior": (2 * mean_distance(x, z) - spread - scale) / scale,
-        "distance_to_truth": mean_distance(x, t) / scale,
+        "distance_to_prior": (2 * mean_distance(x, z) - within(x) - apart) / (2 * far - apart),
+        "distance_to_truth": mean_distance(x, t) / far,
         "sd": sd,
         "sd_over_prior": sd / float(np.sqrt(z.var(0, ddof=1).mean())),
         "rmse": rmse,
