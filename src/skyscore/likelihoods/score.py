@@ -16,6 +16,7 @@ References: Legin et al. (2023), arXiv:2302.03046; Legin et al. (2024), arXiv:24
 from __future__ import annotations
 
 import copy
+import zlib
 
 import torch
 from torch import Tensor
@@ -39,6 +40,13 @@ def noise_score(noise, residual: Tensor, level: float, batch: int = 1024) -> Ten
     return ((clean - images) / level**2).reshape(residual.shape)
 
 
+def noise_of(y: Tensor, seed: int) -> Tensor:
+    """Standard normal noise of the shape of y, a function of the seed and of what y holds."""
+    content = zlib.crc32(y.detach().double().cpu().numpy().tobytes())
+    g = torch.Generator().manual_seed(seed * 2**32 + content)
+    return torch.randn(y.shape, generator=g, dtype=torch.float64).to(y)
+
+
 class ScoreLikelihood:
     """Creates a learned likelihood.
 
@@ -50,7 +58,7 @@ class ScoreLikelihood:
         level: tau, in units of `std`.
         flux: the model of the data is A(flux x).
         std: unit of the noise model (standard deviation of its core), in units of y.
-        seed: of the diffusion noise, drawn once for each observation.
+        seed: of the diffusion noise, drawn once for each observation, whatever the batch it is in.
 
     Raises:
         ValueError: if the level or the unit is not positive, or y does not fit the operator.
@@ -79,14 +87,19 @@ class ScoreLikelihood:
             raise ValueError(f"ScoreLikelihood: level {level} and std {std} must be positive")
         self.operator, self.y, self.noise, self.surrogate = operator, y, noise, surrogate
         self.level, self.flux, self.std = level, flux, std
-        g = torch.Generator().manual_seed(seed)
-        epsilon = torch.randn(y.shape, generator=g, dtype=torch.float64).to(y)
+        rows = y if self.batched else y[None]
+        epsilon = torch.stack([noise_of(row, seed) for row in rows]).reshape(y.shape)
         self.diffused = y + level * std * epsilon
 
     @property
     def batched(self) -> bool:
         """Whether y holds several observations, `(O, *out_shape)`."""
         return self.y.ndim > len(self.operator.out_shape)
+
+    @property
+    def shared(self) -> bool:
+        """Whether one decomposition of the surrogate serves all observations."""
+        return self.surrogate.shared
 
     def residual(self, x: Tensor) -> Tensor:
         """(y_tau - A x) / std, of shape `(B, *out_shape)`."""

@@ -10,14 +10,16 @@ import torch
 from .base import Sampler, Samples
 from .cla import CLA
 from .dps import DPS
+from .hmc import HMC
 from .mmps import MMPS
 from .pigdm import PiGDM
 from .pnpdm import PnPDM
+from .slic import SLIC
 from .tds import TDS
 
 __all__ = ["SAMPLERS", "Samples", "sample"]
 
-SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, PiGDM, MMPS, PnPDM, TDS)}
+SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, TDS)}
 
 
 def sample(

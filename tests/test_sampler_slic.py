@@ -1,0 +1,124 @@
+"""SLIC: the exact posterior under Gaussian noise even if its surrogate is wrong; other noise against quadrature."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from skyscore.likelihoods import GaussianLikelihood, ScoreLikelihood
+from skyscore.operators import MatrixOperator
+from skyscore.priors import GaussianPrior
+from skyscore.samplers import sample
+
+D = 16
+
+
+class WhiteNoise:
+    """N(0, 1) per pixel, with its exact denoiser."""
+
+    def denoise(self, r, sigma):
+        return r / (1 + torch.as_tensor(sigma) ** 2)
+
+
+class Contaminated:
+    """Every pixel alone: N(0, 1) with a share f of N(0, c^2), with its exact denoiser."""
+
+    weights, variances = torch.tensor([0.8, 0.2]).double(), torch.tensor([1.0, 36.0]).double()
+
+    def parts(self, r, sigma):
+        shape = (2,) + (1,) * r.ndim
+        total = self.variances.reshape(shape) + sigma**2
+        return self.weights.log().reshape(shape) - total.log() / 2 - r**2 / (2 * total), total
+
+    def denoise(self, r, sigma):
+        log_p, total = self.parts(r, sigma)
+        return (log_p.softmax(0) * (total - sigma**2) / total).sum(0) * r
+
+    def log_prob(self, r, sigma):
+        return self.parts(r, sigma)[0].logsumexp(0)
+
+
+class Images(MatrixOperator):
+    """A matrix whose data are one image."""
+
+    def __init__(self, A, shape):
+        super().__init__(A)
+        self.out_shape = shape
+
+    def __call__(self, x):
+        return super().__call__(x).unflatten(-1, self.out_shape)
+
+    def adjoint(self, y):
+        return super().adjoint(y.flatten(-len(self.out_shape)))
+
+
+def gaussian_case(width: float):
+    """Prior, likelihood whose surrogate takes the noise `width` times as wide, and the exact posterior."""
+    t = torch.arange(D, dtype=torch.float64)
+    A = torch.exp(-0.5 * ((t[:, None] - t) / 1.2) ** 2)
+    A = 4 * A / A.sum(1, keepdim=True)
+    covariance = torch.exp(-0.5 * ((t[:, None] - t) / 2.0) ** 2) + 0.05 * torch.eye(D, dtype=torch.float64)
+    prior = GaussianPrior(torch.zeros(D, dtype=torch.float64), covariance)
+    g = torch.Generator().manual_seed(1)
+    x = prior.sample(1, g)[0]
+    y = A @ x + torch.randn(D, generator=g, dtype=torch.float64)
+    surrogate = GaussianLikelihood(MatrixOperator(A), y, width)
+    likelihood = ScoreLikelihood(Images(A, (4, 4)), y.reshape(4, 4), WhiteNoise(), surrogate, level=0.3)
+    exact = prior.posterior(
+        GaussianLikelihood(MatrixOperator(A), likelihood.diffused.flatten(), math.sqrt(1 + 0.3**2))
+    )
+    return prior, likelihood, exact
+
+
+@pytest.mark.parametrize("width, guidance", [(1.0, "cla"), (2.0, "mmps"), (0.6, "mmps")])
+def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(width, guidance):
+    prior, likelihood, exact = gaussian_case(width)
+    n, chains = 1000, {"trajectories": 40, "leapfrogs": 12, "step": 0.6, "level": 0.05}
+    samples = sample("slic", prior, likelihood, n, steps=30, guidance=guidance, **chains)
+    assert samples.diagnostics["acceptance"] > 0.8
+    sd = exact.covariance.diagonal().sqrt()
+    z = (samples.x.mean(0) - exact.mean) / (sd / math.sqrt(n))
+    # of 16 means: squared errors of mean 1; of 16 correlated variances, 4.5 per cent standard error each
+    assert float(z.square().mean()) < 2.5, z
+    ratio = samples.x.var(0) / sd**2
+    assert abs(float(ratio.mean()) - 1) < 0.06, ratio
+
+
+def test_non_gaussian_noise_agrees_with_quadrature():
+    """One unknown, four data of contaminated noise: mean and deviation of the posterior on a grid."""
+    noise, A = Contaminated(), torch.tensor([[1.0], [0.7], [1.3], [1.0]]).double()
+    y = torch.tensor([0.5, 0.2, 9.0, 0.9]).double()  # one is an outlier
+    prior = GaussianPrior(torch.zeros(1).double(), 4 * torch.eye(1).double())
+    surrogate = GaussianLikelihood(
+        MatrixOperator(A), y, float((noise.weights * noise.variances).sum().sqrt())
+    )
+    likelihood = ScoreLikelihood(Images(A, (2, 2)), y.reshape(2, 2), noise, surrogate, level=0.3)
+    samples = sample(
+        "slic", prior, likelihood, 2000, steps=30, trajectories=20, leapfrogs=20, step=0.6, level=0.1
+    )
+    grid = torch.linspace(-12, 12, 6001, dtype=torch.float64)[:, None]
+    r = likelihood.diffused.flatten() - grid @ A.T
+    log_p = noise.log_prob(r, torch.tensor(0.3)).sum(1) - grid[:, 0] ** 2 / 8
+    p = log_p.softmax(0)
+    mean = float((p * grid[:, 0]).sum())
+    sd = math.sqrt(float((p * (grid[:, 0] - mean) ** 2).sum()))
+    assert abs(float(samples.x.mean()) - mean) < 0.08 * sd
+    assert abs(float(samples.x.std()) / sd - 1) < 0.06
+    gaussian = sample("mmps", prior, surrogate, 2000, steps=30)
+    assert abs(float(gaussian.x.mean()) - mean) > 0.5 * sd  # what the correction had to mend
+
+
+def test_observations_of_a_batch_are_those_of_single_runs_and_need_a_score_sampler():
+    prior, likelihood, _ = gaussian_case(1.0)
+    with pytest.raises(ValueError, match="density"):
+        sample("mmps", prior, likelihood, 4)
+    y = torch.stack([likelihood.y, likelihood.y + 1])
+    A = likelihood.surrogate.operator.A
+    surrogate = GaussianLikelihood(likelihood.surrogate.operator, y.flatten(1), 1.0)
+    both = ScoreLikelihood(Images(A, (4, 4)), y, WhiteNoise(), surrogate)
+    options = {"steps": 10, "trajectories": 3, "leapfrogs": 3}
+    x = sample("slic", prior, both, 50, **options).x
+    assert x.shape == (2, 50, D) and bool(torch.isfinite(x).all())
+    assert float((x[1].mean(0) - x[0].mean(0)).mean()) > 0.1  # brighter data, brighter unknown
