@@ -1,0 +1,246 @@
+r"""Deconvolution: a scene at the pixels of a sharp telescope, from exposures of a broad one (HST to JWST).
+
+.. math:: y_e = R_e\, P\, (s\, x) + \sigma\, n_e, \qquad n_e \sim Q
+
+with P the broad point-spread function, :math:`R_e` the average over coarse pixels of dithered exposure e, and Q the
+law of a detector's noise, of which only realisations are known: correlated by resampling, striped, hit by particles.
+The frame of an exposure may be wider than the scene: its rim holds wings and noise, and the stripes show there.
+
+Two likelihoods: :attr:`HSTProblem.likelihood` is Gaussian with the measured mean and covariance of the noise, and
+:meth:`HSTProblem.score_likelihood` has the learned noise score. A sharp image of the same truth, with less noise, is
+kept aside as the check; no sampler sees it.
+
+References: Adam et al. (2023), arXiv:2311.18002 (HST exposures under a learned prior and a learned noise); Legin et
+al. (2023), arXiv:2302.03046 (score-based likelihood).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..baselines.richardson_lucy import richardson_lucy
+from ..baselines.wiener import full_covariance, wiener
+from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.score import ScoreLikelihood
+from ..operators.base import LinearOperator
+from ..operators.sampling import exposures
+from ..validation.spectra import correlation, spectra
+from .base import Observation, Panel, Problem
+from .hst_noise import MeasuredNoise
+from .hst_simulated import draw_noise, simulate_hst
+
+__all__ = ["SETTINGS", "HSTProblem"]
+
+# fmt: off
+SETTINGS = {
+    "type": "object",
+    "properties": {
+        "scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.03, "unit": "arcsec/pixel",
+            "description": "Pixel of the scene (NIRCam's short-wavelength channel has 0.031)."},
+        "data_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.06, "unit": "arcsec/pixel",
+            "description": "Pixel of the exposures (WFC3/IR images are often drizzled to 0.06)."},
+        "frame_pixels": {"type": "integer", "minimum": 0, "default": 0, "unit": "pixel",
+            "description": "Side of an exposure; 0 takes as many pixels as the scene has, over a wider frame."},
+        "dithers": {"type": "array", "minItems": 1, "default": [[0.0, 0.0]],
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "unit": "data pixel", "description": "Offset (y, x) of the middle of each exposure."},
+        "psf_fwhm": {"type": "number", "exclusiveMinimum": 0, "default": 0.16, "unit": "arcsec",
+            "description": "Full width at half maximum of the broad point-spread function (WFC3/IR F160W: 0.15)."},
+        "sharp_fwhm": {"type": "number", "exclusiveMinimum": 0, "default": 0.05, "unit": "arcsec",
+            "description": "That of the sharp one, of the check image (NIRCam F150W: 0.05)."},
+        "psf_beta": {"type": "number", "exclusiveMinimum": 1, "default": 3.0,
+            "description": "Wings of both fall as r^(-2 beta) (Moffat)."},
+        "snr": {"type": "number", "exclusiveMinimum": 0, "default": 15.0,
+            "description": "Brightest data pixel of a median scene / standard deviation of the noise's Gaussian core."},
+        "sharp_depth": {"type": "number", "exclusiveMinimum": 0, "default": 5.0,
+            "description": "By how much the noise of the check image is lower."},
+        "rl_iterations": {"type": "integer", "minimum": 1, "default": 30,
+            "description": "Richardson-Lucy iterations at most (it stops before where the residuals reach the noise)."},
+    },
+}
+# fmt: on
+
+
+class HSTProblem(Problem):
+    """See the module. Unknown: surface brightness of the scene, `(1, h, w)`."""
+
+    kind = "hst"
+    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+
+    def __init__(self, observation: Observation, device: str = "cpu"):
+        super().__init__(observation, device)
+        a = observation.attrs
+        self.shape = (1, a["pixels"], a["pixels"])
+        self.pixel_scale, self.unit = a["scale"], a["unit"]
+        arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
+        self.images, self.psf, self.sharp_psf = (arrays[n].double() for n in ("images", "psf", "sharp_psf"))
+        self.std, self.offset = a["noise_std"], a["noise_std"] * a["noise_mean"]
+        self._parts: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------ forward model
+
+    @property
+    def operator(self) -> LinearOperator:
+        """The forward model in physical units: `(B, 1, h, w)` to the exposures `(B, E, H, W)`."""
+        if "operator" not in self._parts:
+            self._parts["operator"] = self.new_operator()
+        return self._parts["operator"]
+
+    def new_operator(self) -> LinearOperator:
+        a, frame = self.observation.attrs, tuple(self.images.shape[1:])
+        return exposures(self.psf, self.shape[1:], a["scale"], frame, a["data_scale"], a["dithers"])
+
+    @property
+    def sharp_operator(self) -> LinearOperator:
+        """That of the check image: the sharp PSF at the scene's own pixels."""
+        a = self.observation.attrs
+        return exposures(self.sharp_psf, self.shape[1:], a["scale"], self.shape[1:], a["scale"])
+
+    @property
+    def noise(self) -> MeasuredNoise:
+        """Measured covariance of the noise, in physical units (its mean is `offset`)."""
+        if "noise" not in self._parts:
+            xi = self.std**2 * torch.as_tensor(self.observation.arrays["xi"]).double()
+            self._parts["noise"] = MeasuredNoise(self.offset, xi, len(self.images))
+        return self._parts["noise"]
+
+    @property
+    def data(self) -> Tensor:
+        """y less the mean of the noise, `(M,)`."""
+        return self.images.flatten() - self.offset
+
+    # ------------------------------------------------------------------ likelihoods
+
+    @property
+    def likelihood(self) -> GaussianLikelihood:
+        if "likelihood" not in self._parts:
+            scale = self.observation.attrs["flux_scale"]
+            W = self.noise.whiten(scale * self.operator.matrix().T).T  # (M, D)
+            b = W.T @ self.noise.whiten(self.data)
+            self._parts["likelihood"] = compress(
+                (W.T @ W).to(self.device), b.to(self.device), self.shape, rtol=1e-8
+            )
+        return self._parts["likelihood"]
+
+    def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
+        return super().likelihood_of(y - self.offset)
+
+    def score_likelihood(self, noise, y: Tensor | None = None, level: float = 0.3) -> ScoreLikelihood:
+        """p(y | x) by a learned noise model, of the exposures, or of N observations y `(N, M)`.
+
+        Arguments:
+            noise: prior of noise images with the frame of an exposure, in units of the core's deviation.
+            level: at which its score is used, in the same units.
+
+        Raises:
+            ValueError: if the noise model has another frame.
+        """
+        shape = getattr(noise, "shape", None)
+        if shape is not None and tuple(shape[1:]) != tuple(self.images.shape[1:]):
+            frames = f"{tuple(shape[1:])}, the exposures {tuple(self.images.shape[1:])}"
+            raise ValueError(f"hst: the noise model has frames {frames}")
+        data = self.images if y is None else y.double().reshape(-1, *self.images.shape)
+        surrogate = self.likelihood if y is None else self.likelihood_of(y)
+        flux, operator = self.observation.attrs["flux_scale"], self.new_operator()  # may go to a device
+        return ScoreLikelihood(operator, data, noise, surrogate, level, flux=flux, std=self.std)
+
+    def observe(self, x: Tensor, generator: torch.Generator, noise: Tensor | None = None) -> Tensor:
+        """New data `(N, M)` of images x `(N, C, H, W)` in prior units.
+
+        Arguments:
+            noise: realisations `(n, 1, H, W)`, n at least N times the exposures, in units of the core's deviation, such
+                as draws from a learned model of the noise; by default the simulator makes new ones.
+        """
+        E, side = self.images.shape[:2]
+        if noise is None:
+            seed = int(torch.randint(2**31, (), generator=generator))
+            noise = torch.from_numpy(draw_noise(len(x) * E, side, self.observation.attrs["noise"], seed))
+        chosen = noise[torch.randperm(len(noise), generator=generator)[: len(x) * E]].double()
+        clean = self.operator(self.to_physical(x.double().cpu())).flatten(1)
+        return clean + self.std * chosen.reshape(len(x), -1)
+
+    def chi2(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().chi2(x, y - self.offset)
+
+    def residual_images(self, x: Tensor, y: Tensor) -> Tensor:
+        """y - A x of samples x `(N, n, C, H, W)` of observations y `(N, M)`: realisations of the noise, if x is right.
+
+        Shape `(N, n, E, 1, H, W)`, in units of the noise's core.
+        """
+        pairs = zip(x.double().cpu(), y.double().cpu(), strict=True)
+        rows = [data - self.operator(self.to_physical(samples)).flatten(1) for samples, data in pairs]
+        return (torch.stack(rows) / self.std).unflatten(-1, (len(self.images), 1, *self.images.shape[1:]))
+
+    # ------------------------------------------------------------------ checks and figure
+
+    def residuals(self, x: Tensor) -> dict[str, Any]:
+        """`chi2_dof` (n,) under the measured covariance; with a truth, distances to it; and to the check image:
+        `sharp_correlation` of the posterior mean, and `sharp_chi2_dof` (n,) of the samples, which never saw it.
+
+        `resolved_k`: cycles per arcsec up to which the posterior mean's correlation with the truth stays above 0.5.
+        """
+        x, y = x.double().cpu(), self.images.flatten()[None]
+        found: dict[str, Any] = {"chi2_dof": self.chi2(x[None], y)[0].numpy(), "pixels": y.numel()}
+        arrays, inside = self.observation.arrays, self.footprint()
+        sharp = self.sharp_operator(self.to_physical(x))[:, 0].numpy()
+        found["sharp_correlation"] = correlation(sharp.mean(0), arrays["sharp"], inside)
+        found["sharp_chi2_dof"] = (
+            ((sharp - arrays["sharp"]) / self.observation.attrs["sharp_std"]) ** 2
+        ).mean((1, 2))
+        if "truth" in arrays:
+            truth, mean = torch.as_tensor(arrays["truth"]).double(), x.mean(0)
+            found["rms_to_truth"] = (x - truth).square().flatten(1).mean(1).sqrt().numpy()
+            found["rmse"] = float((mean - truth).square().mean().sqrt())
+            curve = spectra(mean.numpy(), truth[0].numpy(), self.pixel_scale)
+            lost = np.flatnonzero(curve["correlation"][0] < 0.5)
+            found["resolved_k"] = float(curve["k"][lost[0] if len(lost) else -1])
+        return found
+
+    def panels(self, x: Tensor) -> list[Panel]:
+        a, arrays = self.observation.attrs, self.observation.arrays
+        scale, unit, coarse = self.pixel_scale, self.unit, a["data_scale"]
+        x = x.double().cpu()
+        scene = self.to_physical(x)[:, 0].numpy()
+        model = self.operator(self.to_physical(x)).mean(0).numpy()
+        residual = (arrays["images"][0] - model[0] - self.offset) / self.std
+        sharp = self.sharp_operator(self.to_physical(x))[:, 0].mean(0).numpy()
+        panels = [
+            Panel(arrays["images"][0], "HST-like exposure", coarse, unit, "data"),
+            Panel(residual, "residual / core sigma", coarse, "sigma", "residual", "signed"),
+            Panel(scene.mean(0), "posterior mean", scale, unit, "scene"),
+            Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
+            Panel(arrays["sharp"], "JWST-like image (unseen)", scale, unit, "sharp"),
+            Panel(sharp, "posterior mean, JWST's PSF", scale, unit, "sharp"),
+        ]
+        if "truth" in arrays:
+            truth = self.to_physical(torch.as_tensor(arrays["truth"]).double())[0].numpy()
+            panels.insert(2, Panel(truth, "truth", scale, unit, "scene"))
+        samples = [
+            Panel(image, f"sample {k + 1}", scale, unit, "scene") for k, image in enumerate(scene[:12])
+        ]
+        return panels + samples[: 12 - len(panels)]
+
+    def baselines(self, moments=None) -> dict[str, np.ndarray]:
+        """Richardson-Lucy; with `moments` of the prior the Wiener filter under the measured covariance."""
+        y = self.data.reshape(1, *self.images.shape)
+        total = self.std * float(self.observation.attrs["numbers"]["noise_variance"]) ** 0.5
+        at_most = self.observation.attrs["settings"]["rl_iterations"]
+        found = {"richardson-lucy": richardson_lucy(self.operator, y, total, at_most)[0][0, 0].numpy()}
+        if moments is not None:
+            mean = torch.as_tensor(np.asarray(moments.mean)).double().flatten()
+            image = wiener(self.likelihood.spectrum(), mean, full_covariance(moments))
+            found["wiener"] = self.to_physical(image.reshape(self.shape))[0].numpy()
+        return found
+
+    @classmethod
+    def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
+        """See :func:`skyscore.problems.hst_simulated.simulate_hst`; `settings["noise"]` are the noise simulator's."""
+        defaults = {key: node["default"] for key, node in SETTINGS["properties"].items()}
+        own = {key: settings.get(key, value) for key, value in defaults.items()}
+        return Observation(
+            cls.kind, *simulate_hst(own | {"noise": settings.get("noise") or {}}, images, seed)
+        )
