@@ -31,6 +31,7 @@ from ..operators.toeplitz import ToeplitzNormal
 from ..operators.uvplane import average_cells, briggs_weights
 from .base import Observation, Panel, Problem
 from .flux import Moments, fit_flux_scale, moments_of
+from .radio_real import observe_radio
 from .radio_simulated import cell_of, simulate_radio
 
 __all__ = ["SETTINGS", "RadioProblem"]
@@ -55,6 +56,9 @@ SETTINGS = {
             "description": "CLEAN: ends when no residual exceeds this many times their scatter."},
         "clean_iterations": {"type": "integer", "minimum": 1, "default": 5000,
             "description": "CLEAN: components at most."},
+        "phase_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": None, "unit": "degree",
+            "description": "Real data: right ascension and declination of the phase centre, for FITS files."},
         "source": {"type": "string", "enum": ["disk", "held_out"], "default": "disk",
             "description": "Simulated: a protoplanetary disk, or a held-out image of the prior's data set."},
         "flux": {"type": "number", "exclusiveMinimum": 0, "default": 0.1, "unit": "Jy",
@@ -255,6 +259,19 @@ class RadioProblem(Problem):
         observation = Observation(cls.kind, *simulate_radio(with_defaults(settings), images, seed))
         cls.fit_flux(observation, moments_of(images))
         observation.arrays["truth"] = observation.arrays["truth"] / observation.attrs["flux_scale"]
+        return observation
+
+    @classmethod
+    def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
+        """The visibilities in the file of role "visibilities" (:func:`skyscore.problems.radio_real.observe_radio`)
+        on a frame with the pixels of the prior; the flux scale by the evidence under the prior's `moments`.
+
+        Raises:
+            InputError: for a file that holds no usable visibilities, or pixels that alias them.
+        """
+        pixels = math.isqrt(np.asarray(moments.mean).size)
+        observation = Observation(cls.kind, *observe_radio(with_defaults(settings), files, pixels))
+        cls.fit_flux(observation, moments)
         return observation
 
     @classmethod

@@ -1,0 +1,133 @@
+"""Real visibilities: a table of baselines, checked and laid out as an observation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..io import InputError
+from ..operators.uvplane import average_cells, cells_of
+from .radio_simulated import cell_of, check_sampling
+
+__all__ = ["observe_radio", "read_visibilities"]
+
+COLUMNS = ("u", "v", "V", "weights")
+ASSUMPTIONS = [
+    "the phase centre of the file is the middle of the frame; no offset is fitted",
+    "phases as V = sum I exp(-2 pi i (u l + v m)), l to the east: with the other sign the sky is turned by 180 degrees",
+    "weights of the file are inverse variances of the real and of the imaginary part; `weights_check` measures it",
+    "continuum at one frequency; calibration taken as perfect",
+]
+
+
+def read_visibilities(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """uv (M, 2) in wavelengths, V (M,) complex in Jy, weights (M,) in Jy^-2, of a NumPy archive with u, v, V, weights.
+
+    Rows of no weight and autocorrelations (u = v = 0) are left out.
+
+    Raises:
+        InputError: not such a file, or values that are not finite, or no row left.
+    """
+    try:
+        with np.load(path) as file:
+            missing = [name for name in COLUMNS if name not in file]
+            found = {name: file[name] for name in COLUMNS if name in file}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{path}: not a NumPy archive of visibilities ({error}); download it again"
+        ) from error
+    if missing:
+        raise InputError(
+            f"{path}: no array {missing[0]!r}; visibilities are u, v [wavelengths], V [Jy], weights"
+        )
+    shapes = {name: array.shape for name, array in found.items()}
+    if len(set(shapes.values())) > 1 or found["u"].ndim != 1:
+        raise InputError(f"{path}: arrays of shapes {shapes}; give one row for each visibility")
+    if not all(np.isfinite(array).all() for array in found.values()):
+        raise InputError(f"{path}: values that are not finite; leave such rows out")
+    uv = np.stack((found["u"], found["v"]), 1).astype(np.float64)
+    keep = (found["weights"] > 0) & (np.abs(uv).max(1) > 0)
+    if not keep.any():
+        raise InputError(f"{path}: no row with a positive weight; give inverse variances [1 / Jy^2]")
+    return uv[keep], found["V"][keep].astype(np.complex128), found["weights"][keep].astype(np.float64)
+
+
+def observe_radio(
+    s: dict[str, Any], files: dict[str, str], pixels: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and attributes of the observation; the flux scale is left at 1.
+
+    Arguments:
+        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.radio`.
+        files: by role: visibilities.
+        pixels: side of the frame.
+
+    Raises:
+        InputError: for a file that holds no usable visibilities, or pixels that alias them.
+    """
+    if "visibilities" not in files:
+        raise InputError("radio: no file for visibilities; add its row to config/datasets.tsv")
+    uv, V, weights = read_visibilities(files["visibilities"])
+    check_sampling(uv, s["field"], pixels)
+    check = scatter_in_cells(uv, V, weights, cell_of(s["field"], 0.05))
+    read = len(uv)
+    if s["cell"] > 0:
+        uv, V, weights = average_cells(uv, V, weights, cell_of(s["field"], s["cell"]))
+    scale = s["field"] / pixels
+    arrays = {"uv": uv, "visibilities": np.concatenate((V.real, V.imag)), "weights": weights}
+    attrs = {
+        "settings": s,
+        "pixels": pixels,
+        "pixel_scale": scale,
+        "unit": "Jy / pixel",
+        "units": {"uv": "wavelength", "visibilities": "Jy", "weights": "Jy-2"},
+        "flux_scale": 1.0,
+        "flux_offset": 0.0,
+        "assumptions": ASSUMPTIONS,
+        "numbers": {
+            "visibilities": read,
+            "longest_baseline_kilowavelength": float(np.hypot(*uv.T).max() / 1e3),
+            "natural_noise_mjy_per_beam": float(1e3 / np.sqrt(weights.sum())),
+        },
+    }
+    if check is not None:
+        attrs["numbers"] |= {"weights_check": check[0], "weights_check_error": check[1]}
+    if s["phase_center"] is not None:
+        attrs["wcs"] = sky(s["phase_center"], scale, pixels)
+    return arrays, attrs
+
+
+def scatter_in_cells(
+    uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float
+) -> tuple[float, float] | None:
+    """Weighted variance of visibilities about the mean of their cell, and its error; None where no cell holds two.
+
+    1 if the weights are inverse variances, whatever the source, as long as it does not change within a cell.
+    """
+    _, turned, number = cells_of(uv, cell)
+    _, mean, W = average_cells(uv, V, weights, cell)
+    degrees = 2 * (len(V) - len(W))
+    if not degrees:
+        return None
+    r = np.where(turned, V.conj(), V) - mean[number]
+    return float(np.sum(weights * np.abs(r) ** 2) / degrees), float(np.sqrt(2 / degrees))
+
+
+def sky(center: list[float], scale: float, pixels: int) -> dict[str, Any]:
+    """FITS cards of an orthographic projection around `center` (right ascension, declination; degrees)."""
+    middle = (pixels + 1) / 2
+    return {
+        "CTYPE1": "RA---SIN",
+        "CTYPE2": "DEC--SIN",
+        "CUNIT1": "deg",
+        "CUNIT2": "deg",
+        "CRPIX1": middle,
+        "CRPIX2": middle,
+        "CRVAL1": center[0],
+        "CRVAL2": center[1],
+        "CDELT1": -scale / 3600,  # columns grow to the west
+        "CDELT2": scale / 3600,
+        "RADESYS": "ICRS",
+    }
