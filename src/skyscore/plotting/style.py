@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import AsinhNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 __all__ = [
     "COLOURS",
@@ -52,26 +54,35 @@ def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
 
 
 def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> None:
-    """A colour bar with a few round ticks, also where the colours are stretched."""
+    """A colour bar with a few round ticks, also where the colours are stretched; extreme values in powers of 1000."""
     bar = figure.colorbar(shown, ax=axes, **options)
+    top = max(abs(shown.norm.vmin), abs(shown.norm.vmax))
+    power = 3 * math.floor(math.log10(top) / 3) if not 0.01 <= top < 1e4 else 0
     if isinstance(shown.norm, AsinhNorm):
-        ticks = [float(f"{share * shown.norm.vmax:.1g}") for share in (0, 0.05, 0.2, 0.5, 1)]
-        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        ticks = [float(f"{share * top:.1g}") for share in (0, 0.05, 0.2, 0.5, 0.95)]
+        bar.set_ticks([tick for tick in ticks if tick <= top])
         bar.ax.minorticks_off()
-    bar.set_label(label, fontsize=7)
+    bar.formatter = FuncFormatter(lambda value, _: f"{value / 10**power:.6g}")
+    bar.update_ticks()
+    bar.set_label(f"$10^{{{power}}}$ {label}" if power else label, fontsize=7)
     bar.ax.tick_params(labelsize=6)
 
 
-def scale_bar(axes: plt.Axes, shape: tuple[int, int], scale: float, unit: str = "arcsec") -> None:
-    """A bar of a round length, about a quarter of the panel's width; `scale` is a pixel in `unit`."""
+def scale_bar(
+    axes: plt.Axes, shape: tuple[int, int], scale: float, unit: str = "arcsec", dark: bool = False
+) -> None:
+    """A bar of a round length, about a quarter of the panel's width; `scale` is a pixel in `unit`.
+
+    It is white on dark images, black on light ones, with the other colour around it.
+    """
     side = shape[1] * scale
     length = max((bar for bar in BARS if bar <= 0.3 * side), default=0.3 * side)
     x, y = 0.06 * shape[1], 0.07 * shape[0]
-    style = {
-        "color": "white",
-        "path_effects": [matplotlib.patheffects.withStroke(linewidth=1.8, foreground="black")],
-    }
-    axes.plot([x, x + length / scale], [y, y], lw=1.5, solid_capstyle="butt", **style)
+    front, back = ("black", "white") if dark else ("white", "black")
+    stroke = [matplotlib.patheffects.withStroke(linewidth=1.8, foreground=back)]
+    style = {"color": front, "path_effects": stroke}
+    ends, thick = [x, x + length / scale], [matplotlib.patheffects.withStroke(linewidth=3.0, foreground=back)]
+    axes.plot(ends, [y, y], lw=1.8, solid_capstyle="butt", color=front, path_effects=thick)
     axes.text(
         x + 0.5 * length / scale,
         y + 0.02 * shape[0],
@@ -93,6 +104,6 @@ def show(axes: plt.Axes, panel: Any, norm: Normalize) -> Any:
     colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.35")
     shown = axes.imshow(panel.image, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
     axes.set_title(panel.title)
-    scale_bar(axes, panel.image.shape, panel.scale, getattr(panel, "scale_unit", "arcsec"))
+    scale_bar(axes, panel.image.shape, panel.scale, panel.scale_unit, dark=panel.kind == "signed")
     bare(axes)
     return shown
