@@ -184,6 +184,12 @@ def test_real_visibilities_are_placed_on_the_sky(images, tmp_path):
     o = RadioProblem.from_data(settings, table(tmp_path), moments_of(images[..., :15, :15]))
     problem = RadioProblem(o)
     assert len(problem.uv) == 398 and problem.shape == (1, 15, 15)
+    x = torch.rand(2, 1, 15, 15, dtype=torch.float64)  # the decomposition that is kept, against the data
+    every = -0.5 * problem.noise.whiten(problem.data - problem.operator(problem.to_physical(x))).square().sum(
+        1
+    )
+    few = problem.likelihood.log_prob(x)
+    assert abs(float(few[1] - few[0] - every[1] + every[0])) < 1e-4 * float(every.abs().max())
     row, column = divmod(int(problem.clean.dirty.argmax()), 15)
     assert (row, column) == (7 + 1, 7 - 3) and abs(problem.clean.dirty.max() - 0.2) < 0.02
     with warnings.catch_warnings():

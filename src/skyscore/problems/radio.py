@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ..baselines.clean import Clean, clean
-from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
 from ..likelihoods.noise import DiagonalNoise
 from ..operators.interferometry import Interferometer, primary_beam, to_complex
 from ..operators.toeplitz import ToeplitzNormal
@@ -145,8 +145,15 @@ class RadioProblem(Problem):
     @property
     def likelihood(self) -> GaussianLikelihood:
         def make() -> GaussianLikelihood:
+            s, arrays = self.observation.attrs["flux_scale"], self.observation.arrays
+            if "singular_vectors" in arrays:  # decomposed when the observation was made
+                V, values, d = (
+                    torch.as_tensor(arrays[name]).double()
+                    for name in ("singular_vectors", "singular_values", "coefficients")
+                )
+                spectrum = Spectrum(V, s * values, d).to(torch.float64, self.device)
+                return from_spectrum(spectrum, self.shape)
             G, b = self.normal_equations()
-            s = self.observation.attrs["flux_scale"]
             return compress((s**2 * G).to(self.device), (s * b).to(self.device), self.shape)
 
         return self._part("likelihood", make)
@@ -271,14 +278,20 @@ class RadioProblem(Problem):
         """
         pixels = math.isqrt(np.asarray(moments.mean).size)
         observation = Observation(cls.kind, *observe_radio(with_defaults(settings), files, pixels))
-        cls.fit_flux(observation, moments)
+        spectrum = cls.fit_flux(observation, moments)
+        observation.arrays |= {
+            "singular_vectors": spectrum.V.float().numpy(),
+            "singular_values": spectrum.s.numpy(),
+            "coefficients": spectrum.d.numpy(),
+        }
         return observation
 
     @classmethod
-    def fit_flux(cls, observation: Observation, moments: Moments) -> None:
-        """Sets the flux scale of an observation to that of largest evidence under the prior's moments."""
-        problem = cls(observation)
-        flux = fit_flux_scale(problem.likelihood.spectrum(), moments)
+    def fit_flux(cls, observation: Observation, moments: Moments) -> Spectrum:
+        """Sets the flux scale of an observation to that of largest evidence under the prior's moments; returns the
+        decomposition of its likelihood in physical units."""
+        spectrum = cls(observation).likelihood.spectrum()
+        flux = fit_flux_scale(spectrum, moments)
         print(
             f"flux scale {flux.scale:.4g} +- {flux.error:.2g} Jy per prior unit, texture {flux.texture:.3g}"
         )
@@ -288,6 +301,7 @@ class RadioProblem(Problem):
             "flux_scale_error": flux.error,
             "flux_texture": flux.texture,
         }
+        return spectrum
 
 
 def relative_rms(error: np.ndarray, reference: np.ndarray) -> float:
