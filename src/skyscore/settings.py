@@ -183,6 +183,8 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
         known_name(dataset["kind"], dataset_kinds(), ("datasets", key, "kind"), source, "kind of data set")
     for key, prior in complete["priors"].items():
         known_name(prior["dataset"], complete["datasets"], ("priors", key, "dataset"), source, "dataset")
+    if complete["slic"]["prior"] is not None:
+        known_name(complete["slic"]["prior"], complete["priors"], ("slic", "prior"), source, "prior")
     for name in complete["exact"]["samplers"]:
         known_name(name, complete["samplers"], ("exact", "samplers"), source, "sampler")
     for name in complete["validation"]["samplers"]:
@@ -190,6 +192,8 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
     for key, problem in complete["problems"].items():
         known_name(problem["kind"], kinds, ("problems", key, "kind"), source, "kind of problem")
         known_name(problem["prior"], complete["priors"], ("problems", key, "prior"), source, "prior")
+        if problem["noise"] is not None:
+            known_name(problem["noise"], complete["priors"], ("problems", key, "noise"), source, "prior")
         for role, names in (("truth", "datasets"), ("same_as", "problems")):
             if problem[role] is not None:
                 known_name(problem[role], complete[names], ("problems", key, role), source, names[:-1])

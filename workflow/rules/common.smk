@@ -149,9 +149,17 @@ def prior_settings(wildcards):
 
 
 def problem_settings(wildcards):
-    """What decides an observation: a problem's block without what comes after it, or is an input or a seed."""
-    apart = ("samplers", "n_samples", "prior", "truth", "same_as", "exercise")
-    return {key: value for key, value in config["problems"][wildcards.problem].items() if key not in apart}
+    """What decides an observation: a problem's block without what comes after it, or is an input or a seed.
+
+    In place of the name of a noise model stand the settings of the noise that it was learned from.
+    """
+    problem = config["problems"][wildcards.problem]
+    apart = ("samplers", "n_samples", "prior", "truth", "same_as", "exercise", "noise")
+    own = {key: value for key, value in problem.items() if key not in apart}
+    if problem["noise"] is None:
+        return own
+    dataset = config["datasets"][config["priors"][problem["noise"]]["dataset"]]
+    return own | {"noise": dataset[dataset["kind"]]}
 
 
 def default_sampler(problem):
@@ -163,6 +171,10 @@ def validated_samplers(problem):
     """Samplers whose certificate belongs to the default run: the default one, and those asked for by name."""
     wanted = {default_sampler(problem), *config["validation"]["samplers"]}
     return [sampler for sampler in config["problems"][problem]["samplers"] if sampler in wanted]
+
+
+def slic_settings(wildcards):
+    return {key: value for key, value in config["slic"].items() if key != "prior"}
 
 
 def exact_settings(wildcards):
@@ -183,6 +195,10 @@ def start_of_prior(wildcards):
 
 def held_out_of_prior(wildcards):
     return f"<results>/data/{config['priors'][wildcards.prior]['dataset']}/held_out.h5"
+
+
+def held_out_of_slic(wildcards):
+    return f"<results>/data/{config['priors'][config['slic']['prior']]['dataset']}/held_out.h5"
 
 
 def held_out_of_problem(wildcards):
@@ -207,20 +223,26 @@ def draws_of_problem(wildcards):
     return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}/samples.h5"
 
 
-def noise_of(problem):
+def noise_model(problem):
     """Name of the noise model of a problem whose noise was learned, or None."""
-    return config["problems"][problem].get("noise_prior")
+    return config["problems"][problem]["noise"]
 
 
-def noise_of_problem(wildcards):
+def held_out_noise_of(wildcards):
     """Held-out noise that residuals are compared with, where noise was learned."""
-    name = noise_of(wildcards.problem)
-    return [f"<results>/data/{config['priors'][name]['dataset']}/held_out.h5"] if name else []
+    name = noise_model(wildcards.problem)
+    return f"<results>/data/{config['priors'][name]['dataset']}/held_out.h5" if name else []
+
+
+def drawn_noise_of(wildcards):
+    """Draws of the noise model, where noise was learned: what a simulation from the model has as noise."""
+    name = noise_model(wildcards.problem)
+    return f"<results>/priors/{name}/samples.h5" if name else []
 
 
 def learned_of_problem(wildcards):
     """Tests of what a problem learned from data: its prior and its noise model."""
-    names = [config["problems"][wildcards.problem]["prior"], noise_of(wildcards.problem)]
+    names = [config["problems"][wildcards.problem]["prior"], noise_model(wildcards.problem)]
     return [f"<results>/priors/{name}/pqmass.json" for name in names if name]
 
 
@@ -246,6 +268,12 @@ def of_validated(pattern):
         ]
 
     return filled
+
+
+def noise_of(wildcards):
+    """The learned noise model of a problem, if it has one."""
+    noise = config["problems"][wildcards.problem]["noise"]
+    return f"<results>/priors/{noise}.safetensors" if noise else []
 
 
 def posteriors_of_problem(wildcards):
@@ -328,7 +356,15 @@ def of_cases(pattern):
 
 
 def priors_of(target, kind=None):
-    return sorted({config["problems"][name]["prior"] for name in problems_of(target, kind)})
+    """Names of the priors of the target's problems, learned models of their noise among them."""
+    names = problems_of(target, kind)
+    used = {config["problems"][name][key] for name in names for key in ("prior", "noise")}
+    return sorted((used | set(slic_of(target))) - {None})
+
+
+def slic_of(target):
+    """The noise model of SLIC on parameters, if the target has it."""
+    return [config["slic"]["prior"]] if target == "simulated" and config["slic"]["prior"] else []
 
 
 def exact_of(target):
@@ -364,6 +400,7 @@ def figures(target, kind=None):
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
         *(f"<results>/figures/exercise_{exercise}.pdf" for exercise in exercises_of(target)),
+        *(["<results>/figures/slic.pdf"] if slic_of(target) else []),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]
 
@@ -377,6 +414,7 @@ def measured(target, kind=None):
         *(f"<results>/{problem}/comparison.json" for problem in problems_of(target, kind)),
         *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
         *(f"<results>/exercises/{exercise}.json" for exercise in exercises_of(target)),
+        *(["<results>/slic/parameters.json"] if slic_of(target) else []),
         *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
         *(
             path

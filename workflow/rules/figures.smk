@@ -126,6 +126,34 @@ rule plot_exercise:
         "../../src/plot_exercise.py"
 
 
+rule plot_slic:
+    input:
+        numbers="<results>/slic/parameters.json",
+    output:
+        pdf="<results>/figures/slic.pdf",
+        png=report(
+            "<results>/figures/slic.png",
+            caption="../report/slic.rst",
+            category="Learned likelihood",
+            labels={"figure": "parameters under a learned noise"},
+        ),
+        caption="<results>/figures/slic.rst",
+    log:
+        "<logs>/plot_slic.log",
+    benchmark:
+        "<benchmarks>/plot_slic.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Drawing SLIC on parameters"
+    script:
+        "../../src/plot_slic.py"
+
+
 rule plot_exact:
     input:
         numbers=expand("<results>/exact/{sampler}.json", sampler=config["exact"]["samplers"]),

@@ -108,6 +108,42 @@ rule exercise:
         "../../src/exercise.py"
 
 
+rule slic_parameters:
+    input:
+        noise=f"<results>/priors/{config['slic']['prior']}.safetensors",
+        held_out=held_out_of_slic,
+    output:
+        numbers="<results>/slic/parameters.json",
+    log:
+        "<logs>/slic_parameters.log",
+    benchmark:
+        "<benchmarks>/slic_parameters.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=slic_settings,
+        seed=seed_of("slic_parameters"),
+        code=code_version(
+            "validation/slic_parameters",
+            "validation/noise_laws",
+            "validation/parametric",
+            "validation/tarp",
+            "samplers/mala",
+            "samplers/line_integral",
+            "likelihoods/score",
+            "priors",
+        ),
+    message:
+        "Fitting parameters under the learned noise {config[slic][prior]}"
+    script:
+        "../../src/slic_parameters.py"
+
+
 rule exact:
     output:
         numbers="<results>/exact/{sampler}.json",

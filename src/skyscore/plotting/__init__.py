@@ -8,6 +8,7 @@ from .exact import draw_exact
 from .exercises import draw_exercise
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
+from .slic import draw_slic
 from .validation import draw_certificates, draw_coverage, draw_moments
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "draw_moments",
     "draw_panels",
     "draw_prior",
+    "draw_slic",
     "mosaic",
 ]

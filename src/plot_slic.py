@@ -1,0 +1,33 @@
+"""Figure of SLIC on parameters. Writes PDF, PNG and the report's table."""
+
+from skyscore import io, plotting
+from skyscore.plotting.slic import LABELS
+from skyscore.provenance import provenance
+
+COLUMNS = ("tarp_deviation", "bias_z", "rms_z", "width_ratio", "acceptance")
+
+
+def table(flat):
+    """One line per likelihood."""
+    rows = [
+        f'   "{label}", ' + ", ".join(f'"{flat[f"slic/{name}/{key}"]:.3f}"' for key in COLUMNS)
+        for name, label in LABELS.items()
+        if f"slic/{name}/tarp_deviation" in flat
+    ]
+    header = ", ".join(f'"{key.replace("_", " ")}"' for key in ("likelihood", *COLUMNS))
+    return "\n".join([".. csv-table::", f"   :header: {header}", "", *rows]) + "\n"
+
+
+def main(numbers, pdf, png, caption):
+    content = io.read_json(numbers)
+    flat = content["numbers"]
+    figure = plotting.draw_slic(flat, content["curves"], content["example"])
+    io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
+    count, calls = flat["slic/simulations"], flat["slic/evaluations"]
+    first = f"{count:.0f} simulations, {calls:,.0f} evaluations of the noise model."
+    io.write_text(caption, f"{first}\n\n{table(flat)}")
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

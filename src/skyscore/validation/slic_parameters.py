@@ -1,0 +1,223 @@
+r"""SLIC on parameters: many small fits at once, under a learned noise, and their coverage.
+
+Simulation i is a source with parameters from the prior under a realisation of the noise. Its posterior
+
+.. math:: \nabla_u \log p(u \mid y) = -u - J_M(u)^\top s_Q(y - M(u))
+
+(minus: see :mod:`skyscore.likelihoods.score`) is sampled by MALA whose Metropolis test is a line integral of this
+score; all chains of all simulations are one batch. Coverage is by TARP around the mean of the Gaussian posterior of the
+same data, the same references for every likelihood, so that it reads as coverage of balls around a common estimate.
+
+Controls, with the same code on fewer pixels: Gaussian noise and a linear model, whose posterior is known in closed
+form; Student-t noise, whose density is known, by the density and by its score alone. The Gaussian likelihood (mean and
+covariance as measured) sees the same data as the learned one.
+
+References: Legin et al. (2023), arXiv:2302.03046; Lemos et al. (2023), arXiv:2302.03026 (TARP).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..samplers.mala import mala
+from .noise_laws import GaussianLaw, LearnedLaw, StudentLaw, measured_gaussian
+from .parametric import Blob, Linearised, fisher_root
+from .tarp import tarp
+
+__all__ = [
+    "Fits",
+    "coverage",
+    "evaluations",
+    "fit",
+    "learned_and_gaussian",
+    "linear_control",
+    "student_control",
+]
+
+CLIP = 4.0  # robust standard deviations, of the clipped Gaussian
+NU, SCALE = 3.0, 0.8  # of the Student-t control
+CONTROL_PIXELS = 16  # on a side
+LONGER = 2  # chains under laws that cost next to nothing are so many times longer
+
+
+@dataclass
+class Fits:
+    """Posterior samples of N simulations under one likelihood.
+
+    Attributes:
+        u: samples `(N, S, D)`, in units of the prior's sigma.
+        last: final states of the chains, `(N, C, D)`.
+        acceptance: share of proposals taken, mean over chains.
+        rhat: split potential scale reduction, mean over simulations and parameters.
+    """
+
+    u: Tensor
+    last: Tensor
+    acceptance: float
+    rhat: float
+
+    @property
+    def mean(self) -> Tensor:
+        return self.u.mean(1)
+
+    @property
+    def sd(self) -> Tensor:
+        return self.u.std(1)
+
+
+def evaluations(s: dict) -> int:
+    """Evaluations of the network behind the fits under the learned likelihood."""
+    return s["simulations"] * s["chains"] * 2 * (s["burn"] + s["steps"] + 2)
+
+
+def posterior(law, model, data: Tensor):
+    """Score and log density (up to a constant) of the posterior of u `(B, D)`, given data `(B, h, w)`."""
+
+    def score(u: Tensor) -> Tensor:
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            image = model(u)
+            s = law.score((data - image.detach()).float()).to(u)
+            return torch.autograd.grad(image, u, -s)[0] - u.detach()
+
+    def log_prob(u: Tensor) -> Tensor:
+        return law.log_prob((data - model(u)).float()).to(u) - 0.5 * u.square().sum(1)
+
+    return score, log_prob
+
+
+def start_of(law, model, data: Tensor, chains: int, g: torch.Generator, draws: int = 200) -> Tensor:
+    """Starting points `(N, C, D)`: draws from the prior, chosen by the likelihood, tempered so that they lie apart."""
+    u = torch.randn(draws, len(model.names), generator=g, dtype=torch.float64)
+    images = model(u)
+    log_w = torch.stack([law.log_prob((y - images).float()) for y in data])
+    weights = torch.softmax(0.3 * (log_w - log_w.amax(1, keepdim=True)), 1)
+    return u[torch.multinomial(weights, chains, True, generator=g)]
+
+
+def fit(
+    law,
+    model,
+    data: Tensor,
+    start: Tensor,
+    precision: Tensor,
+    generator: torch.Generator,
+    *,
+    burn: int,
+    steps: int,
+    thin: int,
+    density: bool = False,
+    progress: bool = False,
+    name: str = "",
+) -> Fits:
+    """Chains for data `(N, h, w)` from `start` `(N, C, D)`; half-way through the burn-in their mass matrix is renewed.
+
+    Arguments:
+        law: of the noise (:mod:`skyscore.validation.noise_laws`).
+        precision: of the noise or its core, for the mass matrix, `(M, M)`.
+        density: whether the Metropolis test uses the law's density, not line integrals.
+    """
+    N, C, D = start.shape
+    score, log_prob = posterior(law, model, data.repeat_interleave(C, 0))
+    options = {"log_prob": log_prob if density else None, "generator": generator, "progress": progress}
+    x, half = start.reshape(N * C, D), burn // 2
+    if half:
+        mass = fisher_root(model, x, precision)
+        x = mala(score, x, steps=1, burn=half, mass=mass, desc=f"{name}, burn-in", **options).x[-1]
+    mass = fisher_root(model, x, precision)
+    chains = mala(score, x, steps=steps, burn=burn - half, thin=thin, mass=mass, desc=name, **options)
+    u = chains.x.unflatten(1, (N, C)).permute(1, 2, 0, 3)  # (N, C, kept, D)
+    return Fits(u.flatten(1, 2), u[:, :, -1], float(chains.acceptance.mean()), split_rhat(u))
+
+
+def split_rhat(u: Tensor) -> float:
+    """Gelman & Rubin's statistic of half chains, of u `(N, C, kept, D)`: mean over simulations and parameters."""
+    half = u.shape[2] // 2
+    if half < 2:
+        return float("nan")
+    parts = torch.cat([u[:, :, :half], u[:, :, -half:]], 1)
+    within, between = parts.var(2).mean(1), parts.mean(2).var(1)
+    return float(((half - 1) / half + between / within).sqrt().mean())
+
+
+def longer(s: dict) -> dict:
+    return {"burn": LONGER * s["burn"], "steps": LONGER * s["steps"], "thin": LONGER * s["thin"]}
+
+
+def learned_and_gaussian(
+    noise, realisations: np.ndarray, s: dict, seed: int, device: str = "cpu", progress: bool = False
+) -> tuple[dict[str, Fits], Tensor, Tensor]:
+    """Fits of the same data under the learned likelihood, the measured Gaussian, and the Gaussian of clipped noise.
+
+    Arguments:
+        noise: the noise model (`denoise`), on `device`.
+        realisations: noise that its training never saw, `(n, 1, h, w)`: the first `simulations` are in the data, the
+            others are what the Gaussians are measured on.
+        s: settings `simulations`, `chains`, `burn`, `steps`, `thin`, `level`, `amplitude`, `size`.
+
+    Returns:
+        Fits by likelihood, true u `(N, D)`, data `(N, h, w)`.
+    """
+    N, g = s["simulations"], torch.Generator().manual_seed(seed)
+    images = torch.from_numpy(np.asarray(realisations[:, 0], float))
+    model, blank = Blob(images.shape[-1], s["amplitude"], s["size"]), images[N:]
+    truth = torch.randn(N, len(model.names), generator=g, dtype=torch.float64)
+    data = model(truth) + images[:N]
+    gaussian, clipped = measured_gaussian(blank), measured_gaussian(blank, CLIP)
+    learned = LearnedLaw(noise, s["level"], device)
+    cheap, options = {**longer(s), "density": True}, {"generator": g, "progress": progress}
+    start = start_of(gaussian, model, data, s["chains"], g)
+    fits = {
+        "gaussian": fit(gaussian, model, data, start, gaussian.precision, name="gaussian", **cheap, **options)
+    }
+    start, core = fits["gaussian"].last, clipped.precision
+    fits["clipped"] = fit(clipped, model, data, start, core, name="clipped gaussian", **cheap, **options)
+    schedule = {key: s[key] for key in ("burn", "steps", "thin")}
+    diffused = learned.diffuse(data, g)
+    fits["learned"] = fit(learned, model, diffused, start, core, name="learned", **schedule, **options)
+    return fits, truth, data
+
+
+def student_control(s: dict, seed: int, progress: bool = False) -> tuple[dict[str, Fits], Tensor]:
+    """Student-t noise: by its density, by its score alone, and under the Gaussian of the same variance; and true u."""
+    N, g, pixels = s["simulations"], torch.Generator().manual_seed(seed), CONTROL_PIXELS
+    model = Blob(pixels, s["amplitude"], s["size"])
+    law, variance = StudentLaw(NU, SCALE), SCALE**2 * NU / (NU - 2)
+    gaussian = GaussianLaw(0.0, variance * torch.eye(pixels**2), (pixels, pixels))
+    truth = torch.randn(N, len(model.names), generator=g, dtype=torch.float64)
+    data = model(truth) + law.sample(N, (pixels, pixels), g)
+    start = start_of(gaussian, model, data, s["chains"], g)
+    fits = {}
+    for name, one, density in (("gaussian", gaussian, True), ("exact", law, True), ("score", law, False)):
+        options = {**longer(s), "density": density, "progress": progress, "name": f"student: {name}"}
+        fits[name] = fit(one, model, data, start, gaussian.precision, g, **options)
+    return fits, truth
+
+
+def linear_control(
+    realisations: np.ndarray, s: dict, seed: int, progress: bool = False
+) -> tuple[Fits, Tensor, Tensor, Tensor]:
+    """Gaussian noise with its analytic score, a linear model: chains, true u, exact mean and deviation `(N, D)`."""
+    N, g = s["simulations"], torch.Generator().manual_seed(seed)
+    images = torch.from_numpy(np.asarray(realisations[:, 0, :CONTROL_PIXELS, :CONTROL_PIXELS], float))
+    law, model = measured_gaussian(images), Linearised(Blob(images.shape[-1], s["amplitude"], s["size"]))
+    truth = torch.randn(N, len(model.names), generator=g, dtype=torch.float64)
+    data = model(truth) + law.sample(N, g)
+    start = start_of(law, model, data, s["chains"], g)
+    found = fit(
+        law, model, data, start, law.precision, g, **longer(s), progress=progress, name="linear control"
+    )
+    J = model.J.flatten(0, 1)
+    F = J.T @ law.precision @ J + torch.eye(J.shape[1])
+    mean = (data - model.start - law.mean).flatten(1) @ law.precision @ J @ torch.linalg.inv(F)
+    return found, truth, mean, torch.linalg.inv(F).diagonal().sqrt().expand_as(mean)
+
+
+def coverage(fits: Fits, truth: Tensor, references: Tensor, scale: Tensor, seed: int = 0):
+    """TARP of the samples around `references` `(N, D)`, distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
+    samples, t, r = (v / scale for v in (fits.u.transpose(0, 1), truth, references))
+    return tarp(samples.numpy(), t.numpy(), r.numpy(), seed=seed)
