@@ -21,32 +21,50 @@ from torch import Tensor
 
 from .base import Guidance
 
-__all__ = ["MMPS", "conjugate_gradient"]
+__all__ = ["MMPS", "conjugate_gradient", "tweedie_gradient"]
 
 
-def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float) -> Tensor:
+def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
     """Solves A v = b for a batch, shape of b = `(B, N)`; stops when every residual is below tolerance |b|.
 
     A vector whose curvature v' A v is not positive (the Jacobian of a learned denoiser need not be) stops there and
     keeps what it has.
+
+    Arguments:
+        A: v -> (A v, w) with w any linear function of v that was made on the way, `(B, K)`.
+
+    Returns:
+        v and its w, which costs nothing more (0.0 if no step was made).
     """
-    v, r = torch.zeros_like(b), b
+    v, w, r = torch.zeros_like(b), 0.0, b
     z = precondition(r)
     p, rz = z, (r * z).sum(1, keepdim=True)
     goal = tolerance * b.norm(dim=1, keepdim=True)
     live = torch.ones_like(rz, dtype=torch.bool)
     for _ in range(steps):
-        Ap = A(p)
+        Ap, wp = A(p)
         curvature = (p * Ap).sum(1, keepdim=True)
         live = live & (curvature > 0) & (r.norm(dim=1, keepdim=True) > goal)
         if not bool(live.any()):
             break
         alpha = torch.where(live, rz / torch.where(live, curvature, 1), 0)
-        v, r = v + alpha * p, r - alpha * Ap
+        v, w, r = v + alpha * p, w + alpha * wp, r - alpha * Ap
         z = precondition(r)
         rz, old = (r * z).sum(1, keepdim=True), rz
         p = z + torch.where(live, rz / torch.where(live, old, 1), 0) * p
-    return v
+    return v, w
+
+
+def tweedie_gradient(data, D: Tensor, vjp, sigma: float, white: float, steps: int, tolerance: float):
+    """v = (1 + W V W')^-1 (d - W D), V = sigma^2 J, and J' W' v, in at most `steps` vector-Jacobian products."""
+    V, s, d = data.V, data.s, data.d
+    white = sigma**2 * white / (white + sigma**2)  # V of a white prior, for the preconditioner
+
+    def covariance(v: Tensor) -> tuple[Tensor, Tensor]:
+        g = vjp((s * v) @ V.T)
+        return v + sigma**2 * s * (g @ V), g
+
+    return conjugate_gradient(covariance, d - s * (D @ V), lambda r: r / (1 + white * s**2), steps, tolerance)
 
 
 class MMPS(Guidance):
@@ -72,14 +90,6 @@ class MMPS(Guidance):
         self.white = self.prior_variance or self.white_variance(sigma_max)
 
     def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
-        V, s, d = self.data.V, self.data.s, self.data.d
         D, vjp = self.prior.denoise_vjp(x_t, sigma_t)
-
-        def covariance(v: Tensor) -> Tensor:  # (1 + s^2 W J W') v in singular coordinates of the data
-            return v + sigma_t**2 * s * (vjp((s * v) @ V.T) @ V)
-
-        white = sigma_t**2 * self.white / (self.white + sigma_t**2)
-        v = conjugate_gradient(
-            covariance, d - s * (D @ V), lambda r: r / (1 + white * s**2), self.cg_steps, self.tolerance
-        )
-        return D + sigma_t**2 * vjp((s * v) @ V.T)
+        _, g = tweedie_gradient(self.data, D, vjp, sigma_t, self.white, self.cg_steps, self.tolerance)
+        return D + sigma_t**2 * g

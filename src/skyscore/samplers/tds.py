@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from .base import Sampler
-from .mmps import conjugate_gradient
+from .mmps import tweedie_gradient
 
 __all__ = ["TDS", "systematic"]
 
@@ -230,7 +230,7 @@ class LevelKernel:
             vectors, self.variances = (t.to(V) for t in sampler.components)
             self.WU = s[:, None] * (V.T @ vectors.flatten(1).T)  # (N, K): whitened data of the components
 
-    def solve(self, r: Tensor, sigma: float, vjp) -> Tensor:
+    def solve(self, r: Tensor, sigma: float) -> Tensor:
         """(1 + W V_s W')^-1 r, shape of r = `(B, N)`: diagonal, plus Woodbury for the components."""
         s, P = self.sampler.data.s, self.sampler.white
         white = sigma**2 * P / (P + sigma**2)
@@ -248,8 +248,13 @@ class LevelKernel:
         f = self.sampler.data
         D, vjp = self.sampler.prior.denoise_vjp(x, sigma)
         r = f.d - f.s * (D @ f.V)
-        u = self.solve(r, sigma, vjp)
-        return (D, vjp((f.s * u) @ f.V.T)), -0.5 * (r * u).sum(1)
+        u, gradient = self.gradient(r, D, sigma, vjp)
+        return (D, gradient), -0.5 * (r * u).sum(1)
+
+    def gradient(self, r: Tensor, D: Tensor, sigma: float, vjp) -> tuple[Tensor, Tensor]:
+        """(1 + W V_s W')^-1 r and grad log psi."""
+        u = self.solve(r, sigma)
+        return u, vjp((self.sampler.data.s * u) @ self.sampler.data.V.T)
 
     def posterior_mean(self, state, x: Tensor, sigma: float) -> Tensor:
         return state[0] + sigma**2 * state[1]
@@ -272,13 +277,7 @@ class LevelKernel:
 class MomentKernel(LevelKernel):
     """The same with Tweedie's covariance of each particle, by conjugate gradients."""
 
-    def solve(self, r: Tensor, sigma: float, vjp) -> Tensor:
-        V, s, P = self.sampler.data.V, self.sampler.data.s, self.sampler.white
-        white = sigma**2 * P / (P + sigma**2)
-
-        def covariance(v: Tensor) -> Tensor:
-            return v + sigma**2 * s * (vjp((s * v) @ V.T) @ V)
-
-        return conjugate_gradient(
-            covariance, r, lambda u: u / (1 + white * s**2), self.sampler.cg_steps, 1e-3
-        )
+    def gradient(self, r: Tensor, D: Tensor, sigma: float, vjp) -> tuple[Tensor, Tensor]:
+        p = self.sampler
+        u, g = tweedie_gradient(p.data, D, vjp, sigma, p.white, p.cg_steps, 1e-3)
+        return u, g + torch.zeros_like(D)
