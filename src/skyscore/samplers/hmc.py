@@ -45,7 +45,7 @@ class HMC(Sampler):
     """Creates the sampler.
 
     Arguments:
-        steps: evaluations in all, but for those behind the mass: 2 leapfrogs x trajectories.
+        steps: evaluations in all, but for those behind the mass: (2 leapfrogs + 1) x trajectories.
         leapfrogs: leapfrog steps of a trajectory.
         turn: angle of a trajectory in the preconditioned coordinates, in radians, and the start of its adaption.
         hold: share of the trajectories that are spent at the last level.
@@ -54,7 +54,6 @@ class HMC(Sampler):
     """
 
     name = "hmc"
-    needs_vjp = True
     exact_for = "any prior, as sigma_min goes to 0 and the trajectories to infinity"
 
     def __init__(
@@ -89,7 +88,7 @@ class HMC(Sampler):
         return (Q * (sigma**2 * share / (1 - share))) @ Q.T
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
-        trajectories = max(len(sigmas) // (2 * self.leapfrogs), 2)
+        trajectories = max(len(sigmas) // (2 * self.leapfrogs + 1), 2)
         held = min(int(self.hold * trajectories), trajectories - 2)
         levels = geometric(trajectories - held, sigmas[0], sigmas[-1]) + [sigmas[-1]] * held
         mass = Mass(self.covariance, self.data, levels[0])
