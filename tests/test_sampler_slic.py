@@ -11,6 +11,8 @@ from skyscore.likelihoods import GaussianLikelihood, ScoreLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import sample
+from skyscore.samplers.slic import SLIC
+from skyscore.samplers.slic_hmc import SLICHMC
 
 D = 16
 
@@ -55,7 +57,7 @@ class Images(MatrixOperator):
 
 
 def gaussian_case(width: float):
-    """Prior, likelihood whose surrogate takes the noise `width` times as wide, and the exact posterior."""
+    """Prior, likelihood whose surrogate takes the noise `width` times as wide, and the matrix of its data."""
     t = torch.arange(D, dtype=torch.float64)
     A = torch.exp(-0.5 * ((t[:, None] - t) / 1.2) ** 2)
     A = 4 * A / A.sum(1, keepdim=True)
@@ -66,46 +68,69 @@ def gaussian_case(width: float):
     y = A @ x + torch.randn(D, generator=g, dtype=torch.float64)
     surrogate = GaussianLikelihood(MatrixOperator(A), y, width)
     likelihood = ScoreLikelihood(Images(A, (4, 4)), y.reshape(4, 4), WhiteNoise(), surrogate, level=0.3)
-    exact = prior.posterior(
-        GaussianLikelihood(MatrixOperator(A), likelihood.diffused.flatten(), math.sqrt(1 + 0.3**2))
-    )
-    return prior, likelihood, exact
+    return prior, likelihood, A
 
 
-@pytest.mark.parametrize("width, guidance", [(1.0, "cla"), (2.0, "mmps"), (0.6, "mmps")])
-def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(width, guidance):
-    prior, likelihood, exact = gaussian_case(width)
-    n, chains = 1000, {"trajectories": 40, "leapfrogs": 12, "step": 0.6, "level": 0.05}
-    samples = sample("slic", prior, likelihood, n, steps=30, guidance=guidance, **chains)
-    assert samples.diagnostics["acceptance"] > 0.8
+GIBBS = {"turns": 80, "inner": 8, "rho": 0.15, "anneal": 2.0}
+HMC = {"trajectories": 40, "leapfrogs": 12, "step": 0.6, "level": 0.05}
+
+
+@pytest.mark.parametrize(
+    "method, options, width, guidance",
+    [
+        (SLIC, GIBBS, 1.0, "cla"),
+        (SLIC, GIBBS, 2.0, "mmps"),
+        (SLIC, GIBBS, 0.6, "mmps"),
+        (SLICHMC, HMC, 2.0, "mmps"),
+        (SLICHMC, HMC, 0.6, "cla"),
+    ],
+)
+def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(method, options, width, guidance):
+    prior, likelihood, A = gaussian_case(width)
+    n, sampler = 1000, method(steps=30, guidance=guidance, **options)
+    samples = sampler(prior, likelihood, n, [torch.Generator().manual_seed(3)])
+    # the posterior of the data as diffused: to tau, and by rho A
+    rho = samples.diagnostics["rho" if method is SLIC else "level"]
+    covariance = (1 + likelihood.level**2) * torch.eye(D, dtype=torch.float64) + rho**2 * A @ A.T
+    whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))
+    y = whiten @ sampler.likelihood.diffused.flatten()
+    exact = prior.posterior(GaussianLikelihood(MatrixOperator(whiten @ A), y, 1.0))
     sd = exact.covariance.diagonal().sqrt()
     z = (samples.x.mean(0) - exact.mean) / (sd / math.sqrt(n))
-    # of 16 means: squared errors of mean 1; of 16 correlated variances, 4.5 per cent standard error each
+    # of 16 means: squared errors of mean 1; of 16 correlated variances: 4.5 per cent standard error each
     assert float(z.square().mean()) < 2.5, z
     ratio = samples.x.var(0) / sd**2
     assert abs(float(ratio.mean()) - 1) < 0.06, ratio
 
 
-def test_non_gaussian_noise_agrees_with_quadrature():
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        (SLIC, {"turns": 90, "inner": 8, "rho": 0.3, "anneal": 3.0}),
+        (SLICHMC, {"trajectories": 20, "leapfrogs": 20, "step": 0.6, "level": 0.1}),
+    ],
+)
+def test_non_gaussian_noise_agrees_with_quadrature(method, options):
     """One unknown, four data of contaminated noise: mean and deviation of the posterior on a grid."""
     noise, A = Contaminated(), torch.tensor([[1.0], [0.7], [1.3], [1.0]]).double()
     y = torch.tensor([0.5, 0.2, 9.0, 0.9]).double()  # one is an outlier
     prior = GaussianPrior(torch.zeros(1).double(), 4 * torch.eye(1).double())
-    surrogate = GaussianLikelihood(
-        MatrixOperator(A), y, float((noise.weights * noise.variances).sum().sqrt())
-    )
+    width = float((noise.weights * noise.variances).sum().sqrt())
+    surrogate = GaussianLikelihood(MatrixOperator(A), y, width)
     likelihood = ScoreLikelihood(Images(A, (2, 2)), y.reshape(2, 2), noise, surrogate, level=0.3)
-    samples = sample(
-        "slic", prior, likelihood, 2000, steps=30, trajectories=20, leapfrogs=20, step=0.6, level=0.1
-    )
-    grid = torch.linspace(-12, 12, 6001, dtype=torch.float64)[:, None]
-    r = likelihood.diffused.flatten() - grid @ A.T
-    log_p = noise.log_prob(r, torch.tensor(0.3)).sum(1) - grid[:, 0] ** 2 / 8
-    p = log_p.softmax(0)
-    mean = float((p * grid[:, 0]).sum())
-    sd = math.sqrt(float((p * (grid[:, 0] - mean) ** 2).sum()))
-    assert abs(float(samples.x.mean()) - mean) < 0.08 * sd
-    assert abs(float(samples.x.std()) / sd - 1) < 0.06
+    sampler = method(steps=30, **options)
+    samples = sampler(prior, likelihood, 2000, [torch.Generator().manual_seed(1)])
+    # z = x + rho xi on a grid, then x | z
+    rho = samples.diagnostics["rho" if method is SLIC else "level"]
+    z, gain = torch.linspace(-12, 12, 6001, dtype=torch.float64)[:, None], 4 / (4 + rho**2)
+    r = sampler.likelihood.diffused.flatten() - z @ A.T
+    p = (noise.log_prob(r, torch.tensor(0.3)).sum(1) - z[:, 0] ** 2 / (2 * (4 + rho**2))).softmax(0)
+    mean = float((p * z[:, 0]).sum())
+    sd = math.sqrt(gain**2 * float((p * (z[:, 0] - mean) ** 2).sum()) + gain * rho**2)
+    mean = gain * mean
+    # four standard errors of 2000 independent draws
+    assert abs(float(samples.x.mean()) - mean) < 0.09 * sd
+    assert abs(float(samples.x.std()) / sd - 1) < 0.07
     gaussian = sample("mmps", prior, surrogate, 2000, steps=30)
     assert abs(float(gaussian.x.mean()) - mean) > 0.5 * sd  # what the correction had to mend
 
@@ -118,7 +143,7 @@ def test_observations_of_a_batch_are_those_of_single_runs_and_need_a_score_sampl
     A = likelihood.surrogate.operator.A
     surrogate = GaussianLikelihood(likelihood.surrogate.operator, y.flatten(1), 1.0)
     both = ScoreLikelihood(Images(A, (4, 4)), y, WhiteNoise(), surrogate)
-    options = {"steps": 10, "trajectories": 3, "leapfrogs": 3}
+    options = {"steps": 10, "turns": 5}
     x = sample("slic", prior, both, 50, **options).x
     assert x.shape == (2, 50, D) and bool(torch.isfinite(x).all())
     assert float((x[1].mean(0) - x[0].mean(0)).mean()) > 0.1  # brighter data, brighter unknown

@@ -59,6 +59,7 @@ class ScoreLikelihood:
         flux: the model of the data is A(flux x).
         std: unit of the noise model (standard deviation of its core), in units of y.
         seed: of the diffusion noise, drawn once for each observation, whatever the batch it is in.
+        modes: what :meth:`modes` returns, where it is known.
 
     Raises:
         ValueError: if the level or the unit is not positive, or y does not fit the operator.
@@ -77,6 +78,7 @@ class ScoreLikelihood:
         flux: float = 1.0,
         std: float = 1.0,
         seed: int = 0,
+        modes: tuple[Tensor, Tensor] | None = None,
     ):
         if (
             tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape)
@@ -87,6 +89,7 @@ class ScoreLikelihood:
             raise ValueError(f"ScoreLikelihood: level {level} and std {std} must be positive")
         self.operator, self.y, self.noise, self.surrogate = operator, y, noise, surrogate
         self.level, self.flux, self.std = level, flux, std
+        self._modes = modes
         rows = y if self.batched else y[None]
         epsilon = torch.stack([noise_of(row, seed) for row in rows]).reshape(y.shape)
         self.diffused = y + level * std * epsilon
@@ -104,6 +107,15 @@ class ScoreLikelihood:
     def residual(self, x: Tensor) -> Tensor:
         """(y_tau - A x) / std, of shape `(B, *out_shape)`."""
         return (self.diffused - self.operator(self.flux * x)) / self.std
+
+    def modes(self) -> tuple[Tensor, Tensor]:
+        """Right singular vectors `(D, K)` and singular values `(K,)` of flux / std A, in float64; made once."""
+        if self._modes is None:
+            A = self.operator.matrix(torch.float64).to(self.y.device)
+            s2, V = torch.linalg.eigh((self.flux / self.std) ** 2 * A.T @ A)
+            keep = s2 > 1e-10 * s2[-1]
+            self._modes = V[:, keep].contiguous(), s2[keep].sqrt()
+        return self._modes
 
     def score(self, x: Tensor) -> Tensor:
         """grad_x log p(y_tau | x), shape of x = `(B, *in_shape)`; B = O where y is a batch."""

@@ -129,7 +129,7 @@ class HSTProblem(Problem):
     def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
         return super().likelihood_of(y - self.offset)
 
-    def score_likelihood(self, noise, y: Tensor | None = None, level: float = 0.3) -> ScoreLikelihood:
+    def score_likelihood(self, noise, y: Tensor | None = None, level: float = 0.5) -> ScoreLikelihood:
         """p(y | x) by a learned noise model, of the exposures, or of N observations y `(N, M)`.
 
         Arguments:
@@ -145,8 +145,18 @@ class HSTProblem(Problem):
             raise ValueError(f"hst: the noise model has frames {frames}")
         data = self.images if y is None else y.double().reshape(-1, *self.images.shape)
         surrogate = self.likelihood if y is None else self.likelihood_of(y)
-        flux, operator = self.observation.attrs["flux_scale"], self.new_operator()  # may go to a device
-        return ScoreLikelihood(operator, data, noise, surrogate, level, flux=flux, std=self.std)
+        likelihood = ScoreLikelihood(
+            self.new_operator(),  # of its own: it may go to a device
+            data,
+            noise,
+            surrogate,
+            level,
+            flux=self.observation.attrs["flux_scale"],
+            std=self.std,
+            modes=self._parts.get("modes"),
+        )
+        self._parts["modes"] = likelihood.modes()
+        return likelihood
 
     def observe(self, x: Tensor, generator: torch.Generator, noise: Tensor | None = None) -> Tensor:
         """New data `(N, M)` of images x `(N, C, H, W)` in prior units.

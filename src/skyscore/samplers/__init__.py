@@ -15,11 +15,12 @@ from .mmps import MMPS
 from .pigdm import PiGDM
 from .pnpdm import PnPDM
 from .slic import SLIC
+from .slic_hmc import SLICHMC
 from .tds import TDS
 
 __all__ = ["SAMPLERS", "Samples", "sample"]
 
-SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, TDS)}
+SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)}
 
 
 def sample(

@@ -1,27 +1,28 @@
-r"""Posterior samples under a learned noise: guided by its first two moments, then corrected with its score (SLIC).
+r"""Posterior samples under a learned noise: guided by its first two moments, then corrected by its diffusion (SLIC).
 
-A score-based likelihood has a score and no density,
+A score-based likelihood has a score, :math:`-A^\top s_Q(y - A x)`, and no density, and what it would be of diffused
+images is not known. So (1) a common sampler draws from the posterior of the Gaussian *surrogate*, which has the
+measured covariance of the noise. (2) Its samples x are the starts of a split Gibbs sampler of the joint law of the
+image x, its copy z, and the noise m, which meets both learned models on even terms,
 
-.. math:: \nabla_x \log p(y \mid x) = -A^\top s_Q(y - A x)
+.. math:: x \sim p(x), \quad z = x + \rho\, \xi, \quad m \sim Q, \quad y = A z + m + \tau\, \zeta
 
-and what it would be of diffused images is not known. So (1) a common sampler draws from the posterior of the Gaussian
-*surrogate*, which has the measured covariance of the noise; (2) its samples are the starts of Hamiltonian Monte Carlo
-chains with the target of the learned score at a small level :math:`\sigma`,
+with three conditionals, none of which needs a density or a Metropolis test:
 
-.. math:: \nabla \log \pi(x) = \frac{D(x, \sigma) - x}{\sigma^2} - A^\top s_Q(y - A x)
+.. math::
+    m \mid z: &\quad \text{reverse SDE of the noise model from level } \tau \text{ at } y - A z \\
+    z \mid x, m: &\quad N\big(\Lambda^{-1} (x / \rho^2 + A^\top (y - m) / \tau^2), \Lambda^{-1}\big), \quad
+        \Lambda = 1 / \rho^2 + A^\top A / \tau^2 \\
+    x \mid z: &\quad \text{reverse SDE of the prior from level } \rho \text{ at } z
 
-where a proposal is accepted by the line integral of the score along its own trajectory (the trapezoid rule on every
-leapfrog step, which costs nothing more and is exact for a Gaussian),
+The law of x is the posterior of data with noise :math:`Q * N(0, \tau^2 + \rho^2 A A^\top)`. The data are given exactly
+that much noise, once for each observation: the posterior is the right one for the data it is given, for any
+:math:`\rho` and :math:`\tau`. Both fall to their last values over the first half of the turns. The surrogate decides
+where the chains start, not where they go.
 
-.. math:: \log \frac{\pi(x_L)}{\pi(x_0)} \approx \sum_l \tfrac12 (S_l + S_{l+1}) \cdot (x_{l+1} - x_l)
-
-and (3) what is left of the level is taken off by the reverse SDE with the same score. Momenta are preconditioned by
-the surrogate's posterior: the covariance of positions is taken as
-:math:`(1/\sigma^2 + c\, s^2)^{-1}` along its singular vectors, c the measured ratio of the curvature of the learned
-likelihood to the surrogate's. The surrogate decides where chains start and how long their steps are, not where they go.
-
-References: Legin et al. (2023), arXiv:2302.03046 (SLIC); Adam et al. (2023), arXiv:2311.18002 (images); Remy et al.
-(2022), arXiv:2201.05561 (Metropolis test on score line integrals); Neal (2011), arXiv:1206.1901 (HMC).
+References: Legin et al. (2023), arXiv:2302.03046 (SLIC); Adam et al. (2023), arXiv:2311.18002 (images); Wu et al.
+(2024), arXiv:2405.18782 (split Gibbs with diffusion priors; here the noise is a second one); Stevens et al. (2023),
+arXiv:2302.05290 (a diffusion model for the signal and one for the noise).
 """
 
 from __future__ import annotations
@@ -33,56 +34,37 @@ import math
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral, correction, geometric
+from ..diffusion.schedule import ancestral, geometric, short, spread
 from .base import Counted, Sampler, Samples
 from .cla import CLA
 from .mmps import MMPS
 
-__all__ = ["SLIC"]
+__all__ = ["SLIC", "ScoreCorrected"]
 
 GUIDES: dict[str, type[Sampler]] = {c.name: c for c in (CLA, MMPS)}
 
 
-class SLIC(Sampler):
-    """Creates the sampler.
+class ScoreCorrected(Sampler):
+    """Samplers of a score likelihood that start from a posterior of its Gaussian surrogate.
 
     Arguments:
         guidance: sampler on the surrogate, "mmps" or "cla".
         cg_steps: conjugate-gradient steps of "mmps".
-        level: sigma of the correction, in prior units; by default 0.3 over the largest singular value that the
-            learned likelihood has, c included.
-        trajectories, leapfrogs: of the chains; their product is what the correction costs in evaluations.
-        step: of a leapfrog, in units of the preconditioned coordinates.
-        finish: levels of the reverse SDE at the end.
     """
 
-    name = "slic"
     needs_density = False
-    exact_for = "any noise whose score is known, as the chains grow and their level falls"
 
-    def __init__(
-        self,
-        *,
-        guidance: str = "mmps",
-        cg_steps: int = 2,
-        level: float | None = None,
-        trajectories: int = 10,
-        leapfrogs: int = 8,
-        step: float = 0.3,
-        finish: int = 5,
-        **options,
-    ):
+    def __init__(self, *, guidance: str = "mmps", cg_steps: int = 3, **options):
         super().__init__(**options)
         if guidance not in GUIDES:
-            raise ValueError(f"slic: no guidance {guidance!r} (known: {', '.join(GUIDES)})")
-        self.guidance, self.level, self.finish = guidance, level, finish
-        self.trajectories, self.leapfrogs, self.step = trajectories, leapfrogs, step
+            raise ValueError(f"{self.name}: no guidance {guidance!r} (known: {', '.join(GUIDES)})")
+        self.guidance = guidance
         self.guide_options = {"cg_steps": cg_steps} if guidance == "mmps" else {}
 
     def __call__(
         self, prior, likelihood, n: int, generators: list[torch.Generator], progress: bool = False
     ) -> Samples:
-        """n samples of the posterior of each observation of a score likelihood; see the module."""
+        """n samples of the posterior of each observation of a score likelihood."""
         surrogate = likelihood.surrogate
         shape, rows = tuple(surrogate.operator.in_shape), n * len(generators)
         options = {"steps": self.steps, "sigma_max": self.sigma_max, "sigma_min": self.sigma_min}
@@ -93,108 +75,100 @@ class SLIC(Sampler):
             copy.copy(likelihood),
             shape,
         )
-        if likelihood.batched:
-            self.likelihood.diffused = likelihood.diffused.repeat_interleave(
-                n, dim=0
-            )  # one row for each chain
+        if likelihood.batched:  # one row for each chain
+            self.likelihood.diffused = likelihood.diffused.repeat_interleave(n, dim=0)
         self.data = surrogate.spectrum().to(start.x.dtype, start.x.device)
         self.generators, self.dim, self.progress = generators, math.prod(shape), progress
         self.like = {"dtype": start.x.dtype, "device": start.x.device}
         self.probes, self.noise_nfe = torch.Generator(start.x.device).manual_seed(0), 0
         x, found = self.correct(start.x.reshape(rows, -1), start.diagnostics["sigma_min"])
         if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError("slic: samples are not finite; try a smaller step or level")
+            raise FloatingPointError(f"{self.name}: samples are not finite")
         leading = (len(generators), n) if likelihood.batched else (n,)
-        acceptance = found.pop("acceptance").reshape(len(generators), n).mean(1).tolist()
-        diagnostics = {
-            **found,
-            "acceptance": acceptance if likelihood.batched else acceptance[0],
-            "noise_nfe": self.noise_nfe / rows,
+        per_chain = {
+            k: v.reshape(len(generators), n).mean(1).tolist()
+            for k, v in found.items()
+            if isinstance(v, Tensor)
         }
-        nfe = start.nfe + self.prior.nfe / rows
-        return Samples(x.reshape(*leading, *shape), nfe, start.nvjp, diagnostics)
+        found |= {k: v if likelihood.batched else v[0] for k, v in per_chain.items()}
+        found["noise_nfe"] = self.noise_nfe / rows
+        return Samples(x.reshape(*leading, *shape), start.nfe + self.prior.nfe / rows, start.nvjp, found)
 
-    # ------------------------------------------------------------------ the target
-
-    def likelihood_score(self, x: Tensor) -> Tensor:
-        """-A' s_Q(y - A x), shape of x = `(B, D)`, one row for each chain."""
-        self.noise_nfe += len(x)
-        return self.likelihood.score(x.reshape(-1, *self.shape)).reshape(x.shape)
-
-    def score(self, x: Tensor) -> Tensor:
-        """Score of the target at the level, shape of x."""
-        prior = (self.prior.denoise(x, self.sigma) - x) / self.sigma**2
-        return prior + self.likelihood_score(x)
-
-    def curvature(self, x: Tensor) -> Tensor:
-        """Ratio c of the curvatures of the learned and the surrogate likelihood, per observation, `(rows, 1)`.
-
-        Along a random direction of the data, by a difference of scores; the mean over an observation's chains.
-        """
-        V, s = self.data.V, self.data.s
-        u = (self.probe() @ V) @ V.T
-        u = u / u.norm()
-        h = 1 / float(s.max())
-        learned = -((self.likelihood_score(x + h * u) - self.likelihood_score(x - h * u)) @ u.T) / (2 * h)
-        ratio = learned / ((u @ V) * s).square().sum()
-        ratio = ratio.reshape(len(self.generators), -1).mean(1).clamp(1.0, 10.0)
-        return ratio.repeat_interleave(len(x) // len(self.generators))[:, None]
-
-    # ------------------------------------------------------------------ the chains
+    def diffuse(self, rho: float) -> None:
+        """Gives the data the noise rho A epsilon, epsilon of unit variance, one for all chains of an observation."""
+        like, O = self.likelihood, len(self.generators)
+        rows = len(like.diffused) // O if like.batched else 1
+        epsilon = self.noise(O).repeat_interleave(rows, dim=0).reshape(-1, *self.shape)
+        like.diffused = like.diffused + like.operator(like.flux * rho * epsilon).reshape(like.diffused.shape)
 
     def correct(self, x: Tensor, sigma_min: float) -> tuple[Tensor, dict]:
-        """Chains from x `(B, D)` at the level, then down to sigma_min; the samples and their diagnostics."""
-        c = self.curvature(x)
-        top = float(self.data.s.max()) * float(c.max().sqrt())
-        self.sigma = max(self.level or 0.3 / top, sigma_min)
-        covariance = 1 / (1 / self.sigma**2 + c * self.data.s**2)  # (B, K), along V
-        x = x + self.sigma * self.noise(len(x))
-        S, accepted = self.score(x), torch.zeros(len(x), **self.like)
-        for _ in self.bar(range(self.trajectories), "slic: chains"):
-            x, S, yes = self.trajectory(x, S, covariance)
-            accepted += yes / self.trajectories
-        return self.descend(x, sigma_min), {
-            "acceptance": accepted,
-            "level": self.sigma,
-            "curvature": float(c.mean()),
-        }
+        """Samples `(B, D)` of the learned posterior from the surrogate's, and diagnostics (`(B,)` or numbers)."""
+        raise NotImplementedError(f"{self.name} defines no correct")
 
-    def power(self, v: Tensor, covariance: Tensor, p: float) -> Tensor:
-        """C^p v with C = sigma^2 on the complement of V and `covariance` along it, shape of v."""
-        white = self.sigma ** (2 * p)
-        return white * v + ((v @ self.data.V) * (covariance**p - white)) @ self.data.V.T
 
-    def trajectory(self, x: Tensor, S: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One proposal for every chain and its Metropolis test: new positions, their scores, which moved."""
-        p = self.power(self.noise(len(x)), covariance, -0.5)  # momenta N(0, C^-1)
-        kinetic = (p * self.power(p, covariance, 1)).sum(1) / 2
-        x_l, S_l, gain = x, S, torch.zeros_like(kinetic)
-        for _ in range(self.leapfrogs):
-            p = p + self.step / 2 * S_l
-            move = self.step * self.power(p, covariance, 1)
-            S_r = self.score(x_l + move)
-            gain = gain + ((S_l + S_r) * move).sum(1) / 2  # line integral of the score
-            x_l, S_l, p = x_l + move, S_r, p + self.step / 2 * S_r
-        log_ratio = gain - (p * self.power(p, covariance, 1)).sum(1) / 2 + kinetic
-        yes = (self.uniform(len(x)).log() < log_ratio)[:, None]
-        return torch.where(yes, x_l, x), torch.where(yes, S_l, S), yes[:, 0].to(x.dtype)
+class SLIC(ScoreCorrected):
+    """Creates the sampler; the data are diffused to the level tau of the likelihood.
 
-    def uniform(self, n: int) -> Tensor:
-        each = n // len(self.generators)
-        return torch.cat([torch.rand(each, generator=g, **self.like) for g in self.generators])
+    Arguments:
+        turns: of the Gibbs sampler.
+        inner: evaluations of the prior in one turn, and of the noise model.
+        rho: coupling of the last turns, in prior units; by default half the smallest error that unit noise allows.
+        anneal: the first turn's rho and tau over the last one's.
+    """
 
-    def descend(self, x: Tensor, sigma_min: float) -> Tensor:
-        """E[x0] at sigma_min of the reverse SDE from the level, shape of x."""
-        if self.sigma <= sigma_min * 1.001 or self.finish < 2:
-            return self.prior.denoise(x, self.sigma)
+    name = "slic"
+    exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            return self.prior.denoise(x, sigma) + sigma**2 * self.likelihood_score(x)
+    def __init__(
+        self, *, turns: int = 12, inner: int = 4, rho: float | None = None, anneal: float = 4.0, **options
+    ):
+        super().__init__(**options)
+        self.turns, self.inner, self.rho, self.anneal = turns, inner, rho, anneal
 
-        sigmas = geometric(self.finish, self.sigma, sigma_min)
-        D = denoise(x, sigmas[0])
-        for s, r in itertools.pairwise(sigmas):
-            x = ancestral(x, D, s, r, self.noise(len(x)))
-            D_r = denoise(x, r)
-            x, D = x + correction(s, r) * (D_r - D), D_r
+    def correct(self, x: Tensor, sigma_min: float) -> tuple[Tensor, dict]:
+        like = self.likelihood
+        self.V, self.s = (t.to(x) for t in like.modes())
+        rho, tau = self.rho or 0.5 / float(self.s.max()), like.level
+        self.diffuse(rho)
+        falling = geometric(self.turns - self.turns // 2, self.anneal, 1.0) if self.anneal > 1 else []
+        start, scales = x, [*falling, *[1.0] * (self.turns - len(falling))]
+        z = x + rho * scales[0] * self.noise(len(x))
+        for scale in self.bar(scales, "slic: turns"):
+            m = self.noise_step(z, scale * tau)
+            z = self.data_step(x, m, scale * rho, scale * tau)
+            x = self.reverse(self.prior.denoise, z, scale * rho)
+        return x, {"rho": rho, "tau": tau, "moved": (x - start).square().mean(1).sqrt()}
+
+    def noise_step(self, z: Tensor, tau: float) -> Tensor:
+        """m | z, the noise in its own units, `(B, *out_shape)`."""
+        r = self.likelihood.residual(z.reshape(-1, *self.shape))
+        images = r.reshape(-1, 1, *r.shape[-2:])
+
+        def denoise(v: Tensor, sigma: float) -> Tensor:
+            self.noise_nfe += len(v)
+            with torch.no_grad():
+                return torch.cat([self.likelihood.noise.denoise(part, sigma) for part in v.split(self.batch)])
+
+        return self.reverse(denoise, images, tau).reshape(r.shape)
+
+    def data_step(self, x: Tensor, m: Tensor, rho: float, tau: float) -> Tensor:
+        """z | x, m: along the right singular vectors of A, and N(x, rho^2) along the rest."""
+        like, V, s = self.likelihood, self.V, self.s
+        back = like.flux / like.std * like.operator.adjoint(like.diffused / like.std - m).flatten(1)
+        z, precision = x + rho * self.noise(len(x)), rho**-2 + (s / tau) ** 2
+        mean = (x @ V / rho**2 + back @ V / tau**2) / precision
+        return z + (mean + (z - x) @ V / rho / precision.sqrt() - z @ V) @ V.T
+
+    def reverse(self, denoise, v: Tensor, sigma: float) -> Tensor:
+        """A draw of what was diffused to v at level sigma, shape of v."""
+        D = denoise(v, sigma)
+        for s, r in itertools.pairwise(short(self.inner, sigma)):
+            v = ancestral(v, D, s, r, self.normal(v.shape))
+            D_r = denoise(v, r)
+            v, D = v + spread(s, r) * (D_r - D), D_r
         return D
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Standard normal, an equal share of the rows from each observation's generator."""
+        each = shape[0] // len(self.generators)
+        return torch.cat([torch.randn(each, *shape[1:], generator=g, **self.like) for g in self.generators])
