@@ -2,6 +2,7 @@ rule sample:
     input:
         observation="<results>/{problem}/observation.h5",
         prior=prior_of,
+        noise=noise_of,
     output:
         posterior="<results>/{problem}/{sampler}/posterior.h5",
         fits="<results>/{problem}/{sampler}/posterior.fits",
