@@ -12,7 +12,7 @@ def main(simulations, ensemble, numbers, *, problem, sampler, code=None):
     made, (samples, _, _) = io.read_simulations(simulations), io.read_ensemble(ensemble)
     flat = {}
     for prefix, part in by_origin(made.drawn, len(samples)):
-        found = mira_of(samples[part], made.truths[part], made.estimates[part])
+        found = mira_of(samples[part], made.truths[part])
         flat |= {f"{problem}/{sampler}/{prefix}{key}": value for key, value in found.items()}
     io.write_numbers(numbers, flat, provenance(code=code))
 

@@ -18,7 +18,9 @@ from skyscore.validation.ensemble import (
 )
 
 
-def main(observation, simulations, ensemble, draws, numbers, *, problem, sampler, seed, noise=(), code=None):
+def main(
+    observation, simulations, ensemble, draws, numbers, *, problem, sampler, seed, noise=None, code=None
+):
     made, (samples, _, _) = io.read_simulations(simulations), io.read_ensemble(ensemble)
     observed = load_problem(io.read_observation(observation))
     spectrum = observed.likelihood.spectrum()
@@ -30,8 +32,8 @@ def main(observation, simulations, ensemble, draws, numbers, *, problem, sampler
         x, y = torch.as_tensor(samples[part]), torch.as_tensor(made.data[part])
         found = moments_of(samples[part], made.truths[part], V, snr)
         if noise:
-            residuals = observed.noise_images(x[:, 0], y).numpy()
-            found |= noise_residuals_of(residuals, io.read_dataset(noise[0], "held_out"), seed)
+            residuals = observed.residual_images(x[:, :1], y).flatten(0, 2).numpy()  # all exposures
+            found |= noise_residuals_of(residuals, io.read_dataset(noise, "held_out"), seed)
         else:
             one = y.double() - observed.operator(observed.to_physical(x[:, 0].double())).flatten(1)
             found |= residuals_of(observed.chi2(x, y).numpy(), observed.noise.whiten(one).numpy())
@@ -41,6 +43,4 @@ def main(observation, simulations, ensemble, draws, numbers, *, problem, sampler
 
 if "snakemake" in globals():
     with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
-        noise = list(snakemake.input.get("noise", []))
-        given = {key: value for key, value in snakemake.input.items() if key != "noise"}
-        main(**given, **snakemake.output, **snakemake.params, noise=noise)
+        main(**snakemake.input, **snakemake.output, **snakemake.params)

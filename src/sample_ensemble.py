@@ -15,7 +15,7 @@ from skyscore import io
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.samplers import sample
+from skyscore.samplers import SAMPLERS, sample
 
 IMAGES = {"cpu": 512, "cuda": 4096}  # in one batch
 
@@ -32,18 +32,23 @@ def budget(prior, shape, images, steps, device):
     return f"{images} samples, {steps} steps each, {1e3 * each:.2f} ms per evaluation: {least:.0f} s for one each"
 
 
-def main(observation, simulations, prior, ensemble, *, sampler, n, seed, device="auto", code=None):
+def main(
+    observation, simulations, prior, ensemble, *, noise=None, sampler, n, seed, device="auto", code=None
+):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
     data, network = torch.as_tensor(io.read_simulations(simulations).data), load_prior(prior, device)
     options = {"sigma_max": network.sigma_max, "sigma_min": network.sigma_min}
     options |= {key: value for key, value in sampler.items() if key != "name"}
+    scores = noise and not SAMPLERS[sampler["name"]].needs_density
+    noise_model = load_prior(noise, device) if scores else None
     generator, images = io.generator(seed, device), n * len(data)
     print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
     x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
     with tqdm(total=len(data), desc="simulations") as bar:
         for y in data.split(max(1, IMAGES.get(device, 512) // n)):
-            likelihood = problem.likelihood_of(y).to(dtype=torch.float32)
+            likelihood = problem.score_likelihood(noise_model, y) if scores else problem.likelihood_of(y)
+            likelihood = likelihood.to(dtype=torch.float32)
             samples = sample(sampler["name"], network, likelihood, n, generator=generator, **options)
             x.append(samples.x.float().cpu().numpy())
             ancestors += samples.diagnostics.get("ancestors", [])

@@ -2,6 +2,8 @@
 
 Reads observation.h5, draws of the prior (their first n are truths, the others give its moments) and held-out images;
 writes simulations.h5: truths drawn from the prior, then held-out ones, their data, and an estimate from the data alone.
+Where the noise was learned, truths drawn from the prior come with noise drawn from its model, held-out ones with
+held-out noise.
 """
 
 import numpy as np
@@ -13,7 +15,19 @@ from skyscore.provenance import provenance
 from skyscore.validation.ensemble import linear_estimate
 
 
-def main(observation, draws, held_out, simulations, *, n, n_held_out, seed, code=None):
+def main(
+    observation,
+    draws,
+    held_out,
+    simulations,
+    *,
+    drawn_noise=None,
+    held_out_noise=None,
+    n,
+    n_held_out,
+    seed,
+    code=None,
+):
     problem = load_problem(io.read_observation(observation))
     drawn, others = io.read_dataset(draws, "samples"), io.read_dataset(held_out, "held_out")
     if 2 * n > len(drawn):
@@ -26,7 +40,13 @@ def main(observation, draws, held_out, simulations, *, n, n_held_out, seed, code
         )
     chosen = np.random.default_rng(seed).choice(len(others), n_held_out, replace=False)
     truths = np.concatenate([drawn[:n], others[chosen]])
-    y = problem.observe(torch.as_tensor(truths), io.generator(seed))
+    generator, x = io.generator(seed), torch.as_tensor(truths)
+    if drawn_noise:
+        noises = (io.read_dataset(drawn_noise, "samples"), io.read_dataset(held_out_noise, "held_out"))
+        parts = zip((x[:n], x[n:]), map(torch.as_tensor, noises), strict=True)
+        y = torch.cat([problem.observe(part, generator, noise=noise) for part, noise in parts if len(part)])
+    else:
+        y = problem.observe(x, generator)
     spectrum = problem.likelihood_of(y).spectrum().to(torch.float64, "cpu")
     V, s, d = (part.numpy() for part in (spectrum.V, spectrum.s, spectrum.d))
     estimates = linear_estimate(V, s, d, drawn[n:].reshape(len(drawn) - n, -1).astype(float))

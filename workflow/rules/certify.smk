@@ -3,6 +3,8 @@ rule simulate:
         observation="<results>/{problem}/observation.h5",
         draws=draws_of_problem,
         held_out=held_out_of_problem,
+        drawn_noise=drawn_noise_of,
+        held_out_noise=held_out_noise_of,
     output:
         simulations="<results>/{problem}/simulations.h5",
     log:
@@ -31,6 +33,7 @@ rule sample_ensemble:
         observation="<results>/{problem}/observation.h5",
         simulations="<results>/{problem}/simulations.h5",
         prior=prior_of,
+        noise=noise_of,
     output:
         ensemble="<results>/{problem}/{sampler}/ensemble.h5",
     log:
@@ -114,7 +117,7 @@ rule moments_ensemble:
         simulations="<results>/{problem}/simulations.h5",
         ensemble="<results>/{problem}/{sampler}/ensemble.h5",
         draws=draws_of_problem,
-        noise=noise_of_problem,
+        noise=held_out_noise_of,
     output:
         numbers="<results>/{problem}/{sampler}/moments.json",
     log:

@@ -7,8 +7,9 @@ unbiased sample variance :math:`v_i` of the S samples of simulation i,
     z^2 = \frac{\sum_i (\theta_i - \bar x_i)^2}{(1 + 1/S) \sum_i v_i}
 
 for each coordinate (a pixel, a Fourier mode, a singular vector of the whitened operator), then averaged over the
-coordinates of a group. The ratio of sums is 1 up to O(1/N) for any posterior. The mean of single ratios would be
-(1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and scatters more at small S.
+coordinates of a group. The ratio of sums is 1 up to O(1/N) for any posterior, O(1/N^2) by jackknife. The mean of
+single ratios would be (1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and it
+scatters more at small S.
 Above 1, samples are too narrow or off the truth; below, too wide.
 
 Standard errors are by jackknife over simulations, the only independent unit.
@@ -55,7 +56,7 @@ def z_ratio(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def mean_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
-    """Mean over coordinates of the ratio of sums over simulations, and its standard error (jackknife).
+    """Mean over coordinates of the ratio of sums over simulations, and its standard error, both by jackknife.
 
     Coordinates in which neither truth nor samples vary (a masked pixel) are left out.
 
@@ -68,6 +69,7 @@ def mean_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
     top, bottom, N = above.sum(0), below.sum(0), len(above)
     value = (top / (bottom + floor)).mean()
     without = np.array([((top - a) / (bottom - b + floor)).mean() for a, b in zip(above, below, strict=True)])
+    value = N * value - (N - 1) * without.mean()  # less the bias of a ratio of sums, to O(1 / N^2)
     return float(value), float(np.sqrt((N - 1) / N * np.square(without - without.mean()).sum()))
 
 
