@@ -8,6 +8,16 @@ from skyscore.operators import MatrixOperator
 from skyscore.operators.base import LinearOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
+from skyscore.simulate.noise import Noise
+from skyscore.validation.noise_laws import StudentLaw, measured_gaussian
+from skyscore.validation.parametric import Blob, Linearised
+from skyscore.validation.slic_parameters import (
+    coverage,
+    evaluations,
+    learned_and_gaussian,
+    linear_control,
+    student_control,
+)
 
 SIDE, STD, FLUX, LEVEL = 6, 0.7, 2.5, 0.4
 
@@ -72,8 +82,9 @@ def test_the_diffusion_noise_is_drawn_once(learned):
     o = learned.operator
     again = ScoreLikelihood(o, learned.y, learned.noise, learned.surrogate, LEVEL, flux=FLUX, std=STD, seed=5)
     assert torch.equal(again.diffused, learned.diffused)
-    wide = ScoreLikelihood(o, torch.zeros(4000, SIDE, SIDE).double(), learned.noise, None, LEVEL, std=STD)
-    assert float(wide.diffused.std()) == pytest.approx(LEVEL * STD, rel=0.01)
+    many = randn(4000, SIDE, SIDE, seed=7)
+    wide = ScoreLikelihood(o, many, learned.noise, None, LEVEL, std=STD)
+    assert float((wide.diffused - many).std()) == pytest.approx(LEVEL * STD, rel=0.01)
 
 
 def test_a_batch_of_observations_is_its_observations(learned):
@@ -104,3 +115,98 @@ def test_mistakes_are_named(learned):
         ScoreLikelihood(learned.operator, randn(5, 5), learned.noise, None)
     with pytest.raises(ValueError, match="must be positive"):
         ScoreLikelihood(learned.operator, learned.y, learned.noise, None, level=0.0)
+
+
+# ---------------------------------------------------------------------------- on parameters
+
+SETTINGS = {
+    "simulations": 24,
+    "chains": 4,
+    "burn": 30,
+    "steps": 60,
+    "thin": 4,
+    "amplitude": 6.0,
+    "size": 1.8,
+    "level": 0.3,
+}
+
+
+def test_the_models_derivatives_and_meaning():
+    model = Blob(24, 5.0, 2.0)
+    u = randn(4, 6)
+    step = 1e-5 * torch.eye(6).double()
+    numeric = torch.stack([(model(u + e) - model(u - e)) / 2e-5 for e in step], -1)
+    assert torch.allclose(model.jacobian(u), numeric, atol=1e-6)
+    theta = torch.tensor(
+        [2.0, 1.5, -2.5, 0.5, 0.0, 0.0]
+    ).double()  # at the middle of pixel (row 9, column 13)
+    image = model(((theta - model.middle) / model.sigma)[None])[0]
+    assert int(image.argmax()) == 9 * 24 + 13 and float(image.max()) == pytest.approx(2.718281828**2)
+    assert float(image.sum()) == pytest.approx(2 * torch.pi * 2.718281828**3, rel=1e-3)  # 2 pi A s^2
+    linear = Linearised(model)
+    assert torch.allclose(linear(1e-4 * u), model(1e-4 * u), atol=1e-6)
+
+
+@pytest.mark.parametrize("law", [StudentLaw(3.0, 0.8), measured_gaussian(randn(40, 5, 5))])
+def test_scores_of_known_laws_are_gradients(law):
+    r = 2 * randn(3, 5, 5, seed=2)
+    r.requires_grad_()
+    assert torch.allclose(torch.autograd.grad(law.log_prob(r).sum(), r)[0], law.score(r), rtol=1e-6)
+
+
+def test_the_measured_gaussian_has_the_moments_of_the_noise():
+    x = Noise.simulate(16000, 8, {"track_length": 0.5}, 0)[:, 0].astype(float)
+    law = measured_gaussian(torch.from_numpy(x))
+    empirical = torch.from_numpy(x).flatten(1).T.cov()
+    C = law.root @ law.root.T
+    assert law.mean == pytest.approx(x.mean()) and float(C.trace() / empirical.trace()) == pytest.approx(
+        1, rel=0.05
+    )
+    assert float((C - empirical).norm() / empirical.norm()) < 0.1
+    clipped = measured_gaussian(torch.from_numpy(x), 4.0)
+    assert float((clipped.root @ clipped.root.T)[0, 0]) < 0.6 * float(C[0, 0])
+    draws = law.sample(4000, torch.Generator().manual_seed(0))
+    assert float((draws.flatten(1).T.cov() - C).norm() / C.norm()) < 0.1
+
+
+def test_gaussian_noise_by_line_integrals_has_the_exact_posterior():
+    """The control with a closed form: means to a few hundredths of a deviation, widths to a few per cent."""
+    fits, truth, mean, sd = linear_control(Noise.simulate(200, 16, {}, 0), SETTINGS, 1)
+    assert ((fits.mean - mean) / sd).mean(0).abs().max() < 0.1
+    assert float((fits.sd / sd).median()) == pytest.approx(1, abs=0.05)
+    assert 0.45 < fits.acceptance < 0.75 and fits.rhat < 1.1
+    assert ((mean - truth) / sd).square().mean() == pytest.approx(
+        1, abs=0.4
+    )  # the closed form itself is calibrated
+
+
+def test_student_noise_by_its_score_alone_is_that_by_its_density():
+    """And the Gaussian of the same variance is visibly wider on the same data."""
+    fits, _ = student_control(SETTINGS, 2)
+    score, exact, gaussian = (fits[name] for name in ("score", "exact", "gaussian"))
+    assert float((score.sd / exact.sd).median()) == pytest.approx(1, abs=0.06)
+    assert ((score.mean - exact.mean) / exact.sd).mean(0).abs().max() < 0.15
+    assert float((gaussian.sd / exact.sd).median()) > 1.25
+
+
+class Oracle:
+    """A noise model whose score is that of Student-t noise: what perfect training would give at a small level."""
+
+    law = StudentLaw(3.0, 0.8)
+
+    def denoise(self, x, sigma):
+        return x + float(sigma) ** 2 * self.law.score(x)
+
+
+def test_a_likelihood_that_is_learned_perfectly_is_calibrated_and_sharper():
+    """The whole path with a noise model that is right: sharper than the measured Gaussian, and its coverage right."""
+    noise = Oracle.law.sample(400, (16, 16), torch.Generator().manual_seed(0))[:, None].numpy()
+    settings = {**SETTINGS, "simulations": 64, "chains": 2, "level": 0.02}
+    fits, truth, data = learned_and_gaussian(Oracle(), noise, settings, 4)
+    gaussian = fits["gaussian"]
+    found = {
+        name: coverage(f, truth, gaussian.mean, gaussian.sd.median(0).values) for name, f in fits.items()
+    }
+    assert found["learned"].inside and found["learned"].mean_deviation < 0.08
+    assert float((fits["learned"].sd / gaussian.sd).median()) < 0.85
+    assert data.shape == (64, 16, 16) and evaluations(settings) == 64 * 2 * 2 * 92

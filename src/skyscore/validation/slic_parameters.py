@@ -81,20 +81,19 @@ def posterior(law, model, data: Tensor):
         with torch.enable_grad():
             u = u.detach().requires_grad_()
             image = model(u)
-            s = law.score((data - image.detach()).float()).to(u)
-            return torch.autograd.grad(image, u, -s)[0] - u.detach()
+            return torch.autograd.grad(image, u, -law.score(data - image.detach()))[0] - u.detach()
 
     def log_prob(u: Tensor) -> Tensor:
-        return law.log_prob((data - model(u)).float()).to(u) - 0.5 * u.square().sum(1)
+        return law.log_prob(data - model(u)) - 0.5 * u.square().sum(1)
 
     return score, log_prob
 
 
 def start_of(law, model, data: Tensor, chains: int, g: torch.Generator, draws: int = 200) -> Tensor:
     """Starting points `(N, C, D)`: draws from the prior, chosen by the likelihood, tempered so that they lie apart."""
-    u = torch.randn(draws, len(model.names), generator=g, dtype=torch.float64)
+    u = torch.randn(draws, len(model.names), generator=g)
     images = model(u)
-    log_w = torch.stack([law.log_prob((y - images).float()) for y in data])
+    log_w = torch.stack([law.log_prob(y - images) for y in data.float()])
     weights = torch.softmax(0.3 * (log_w - log_w.amax(1, keepdim=True)), 1)
     return u[torch.multinomial(weights, chains, True, generator=g)]
 
@@ -122,15 +121,15 @@ def fit(
         density: whether the Metropolis test uses the law's density, not line integrals.
     """
     N, C, D = start.shape
-    score, log_prob = posterior(law, model, data.repeat_interleave(C, 0))
+    score, log_prob = posterior(law, model, data.repeat_interleave(C, 0).float())
     options = {"log_prob": log_prob if density else None, "generator": generator, "progress": progress}
-    x, half = start.reshape(N * C, D), burn // 2
+    x, half = start.reshape(N * C, D).float(), burn // 2  # single precision: of log p, 1e-4 is enough
     if half:
         mass = fisher_root(model, x, precision)
         x = mala(score, x, steps=1, burn=half, mass=mass, desc=f"{name}, burn-in", **options).x[-1]
     mass = fisher_root(model, x, precision)
     chains = mala(score, x, steps=steps, burn=burn - half, thin=thin, mass=mass, desc=name, **options)
-    u = chains.x.unflatten(1, (N, C)).permute(1, 2, 0, 3)  # (N, C, kept, D)
+    u = chains.x.double().unflatten(1, (N, C)).permute(1, 2, 0, 3)  # (N, C, kept, D)
     return Fits(u.flatten(1, 2), u[:, :, -1], float(chains.acceptance.mean()), split_rhat(u))
 
 
