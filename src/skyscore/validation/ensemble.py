@@ -31,9 +31,6 @@ __all__ = [
 
 REFERENCES = ("data", "other")
 LEVEL = 0.99  # of the band of all reference points together
-CENTRES = (
-    8  # centres of MIRA per truth, between the estimate from the data and a sample of another simulation
-)
 POOLED = 256  # simulations from which on pooled samples are tested against the prior
 UNCORRELATED = 3  # lags of the residuals that are looked at
 
