@@ -1,4 +1,6 @@
-"""Classical reconstructions of one observation. Reads observation.h5 and images of the prior's population.
+"""Classical reconstructions of one observation, and a direct regression where a problem trains one.
+
+Reads observation.h5, images of the prior's population and perhaps the weights of the regression.
 
 Writes baselines.h5 (one image (H, W) per method, physical units, on the frame of the unknown) and, where the truth is
 known, their distance to it: <problem>/baselines/<method>/rmse and .../correlation.
@@ -7,16 +9,20 @@ known, their distance to it: <problem>/baselines/<method>/rmse and .../correlati
 import torch
 
 from skyscore import io
+from skyscore.baselines.regression import Regression
 from skyscore.problems import Panel, load_problem
 from skyscore.problems.flux import moments_of
 from skyscore.provenance import provenance
 from skyscore.validation.spectra import agreement
 
 
-def main(observation, population, baselines, numbers, *, problem, seed, code=None):
+def main(observation, population, baselines, numbers, regression=None, *, problem, seed, code=None):
     torch.manual_seed(seed)
     observed = load_problem(io.read_observation(observation))
     found = observed.baselines(moments_of(io.read_dataset(population, "held_out")))
+    if regression:
+        image = Regression.load(regression)(observed.likelihood.spectrum().d[None])[0]
+        found["regression"] = observed.to_physical(image)[0].numpy()
     look = (observed.pixel_scale, observed.unit, "unknown", observed.look, observed.scale_unit)
     panels = [Panel(image, name, *look) for name, image in found.items()]
     flat = {}

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from skyscore import io
 from skyscore.baselines.kaiser_squires import WIDTHS, gaussian_smoothing, kaiser_squires
+from skyscore.baselines.regression import Regression, train_regression
 from skyscore.baselines.starlet import analyse, starlet_map, starlet_matrices, synthesise
 from skyscore.baselines.wiener import cosine_covariance, full_covariance, wiener
+from skyscore.likelihoods.gaussian import Spectrum
 from skyscore.operators.shear import ShearOperator, decompose, kernel, shear
 from skyscore.priors import GaussianPrior
 from skyscore.problems import PROBLEMS, load_problem
@@ -230,5 +233,24 @@ def test_order_of_the_baselines(problem, images):
         for name, image in found.items():
             score.setdefault(name, []).append(agreement(image, p.truth(), p.footprint())["rmse"])
     mean = {name: np.mean(values) for name, values in score.items()}
-    assert mean["Wiener"] < mean["Kaiser-Squires"] < mean["raw"]
+    assert mean["wiener"] < mean["kaiser_squires"] < mean["raw"]
     assert mean["starlet"] < mean["raw"]
+
+
+def test_regression_starts_as_the_wiener_filter_and_learns(tmp_path, problem, images):
+    spectrum, C = problem.likelihood.spectrum(), cosine_covariance(moments_of(images), 16)
+    x = torch.from_numpy(images[:300])
+    d = x.flatten(1).double() @ (spectrum.V * spectrum.s)
+    d = d + torch.randn(d.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    linear = wiener(Spectrum(spectrum.V, spectrum.s, d), torch.zeros(256).double(), C)
+    untrained = train_regression(x, spectrum, C, steps=0, seed=0)
+    assert torch.allclose(untrained(d).flatten(1).double(), linear, atol=1e-4)
+    model = train_regression(x, spectrum, C, steps=40, seed=0, batch=32)
+    error, floor = (float((m - x.flatten(1)).square().mean()) for m in (model(d).flatten(1), linear))
+    assert error < floor
+    path = tmp_path / "regression.safetensors"
+    model.save(path)
+    assert torch.allclose(Regression.load(path)(d[:3]), model(d[:3]), atol=1e-5)
+    io.write_weights(path, {"a": torch.zeros(1)}, {})
+    with pytest.raises(io.InputError, match="no regression"):
+        Regression.load(path)

@@ -214,6 +214,17 @@ def population_of_problem(wildcards):
     return f"<results>/data/{config['priors'][prior]['dataset']}/held_out.h5"
 
 
+def prior_samples_of_problem(wildcards):
+    """Images drawn from the prior of a problem."""
+    return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}/samples.h5"
+
+
+def regression_of(wildcards):
+    """Weights of the direct regression, for problems that train one."""
+    wanted = config["problems"][wildcards.problem].get("regression", 0)
+    return [f"<results>/{wildcards.problem}/regression.safetensors"] if wanted else []
+
+
 def prior_of(wildcards):
     return f"<results>/priors/{config['problems'][wildcards.problem]['prior']}.safetensors"
 
@@ -459,7 +470,7 @@ def headlines():
     if not path.exists():
         return "Done."
     numbers = json.loads(path.read_text())
-    lead = ("chi2_dof", "einstein_radius_arcsec", "ratio_mean")
+    lead = ("certified", "chi2_dof", "einstein_radius_arcsec", "ratio_mean")
     chosen = {key: value for key, value in numbers.items() if key.rsplit("/", 1)[-1] in lead}
     lines = [f"  {key:<40} {value:.3f}" for key, value in chosen.items()]
     given = [os.path.relpath(path) for path in workflow.config_settings.configfiles]

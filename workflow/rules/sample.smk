@@ -28,10 +28,37 @@ rule sample:
         "../../src/sample.py"
 
 
+rule train_regression:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        images=prior_samples_of_problem,
+    output:
+        network="<results>/{problem}/regression.safetensors",
+    log:
+        "<logs>/train_regression/{problem}.log",
+    benchmark:
+        "<benchmarks>/train_regression/{problem}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        steps=lookup(within=config, dpath="problems/{problem}/regression"),
+        seed=seed_of("train_regression"),
+        code=code_version("baselines", "diffusion"),
+    message:
+        "Training the direct regression of {wildcards.problem}"
+    script:
+        "../../src/train_regression.py"
+
+
 rule baselines:
     input:
         observation="<results>/{problem}/observation.h5",
         population=population_of_problem,
+        regression=regression_of,
     output:
         baselines="<results>/{problem}/baselines.h5",
         numbers="<results>/{problem}/baselines.json",

@@ -43,6 +43,8 @@ SETTINGS = {
             "description": "Share of the pixels hidden behind stars."},
         "padding": {"type": "integer", "minimum": 0, "default": 0, "unit": "pixel",
             "description": "Width of an empty border around the map; without one the sky is periodic."},
+        "regression": {"type": "integer", "minimum": 0, "default": 800, "unit": "step",
+            "description": "Steps of training of the direct regression among the baselines; 0 leaves it out."},
     },
 }
 # fmt: on
@@ -85,8 +87,8 @@ class KappaProblem(Problem):
         s, spectrum = self.observation.attrs["flux_scale"], self.likelihood.spectrum()
         C = cosine_covariance(moments, self.shape[-1])
         found = {
-            "Kaiser-Squires": kaiser_squires(self.operator, self.data, self.noise, s**2 * C),
-            "Wiener": s
+            "kaiser_squires": kaiser_squires(self.operator, self.data, self.noise, s**2 * C),
+            "wiener": s
             * wiener(spectrum, torch.zeros(len(C), dtype=torch.float64), C).reshape(self.shape[1:]),
             "starlet": s * starlet_map(spectrum, self.shape[-2:]),
         }

@@ -1,0 +1,117 @@
+r"""Direct regression: a network trained on pairs of images and data returns the posterior mean, and only that.
+
+.. math:: \hat x = W d + \sigma_d \, F_\theta(W d / \sigma_d, \, V s d / \sigma_b), \qquad
+    \theta = \arg\min_\theta E_{x, n} \| \hat x(d = s V^\top x + n) - x \|^2
+
+It is given the Wiener map and the back-projected data, and starts as the Wiener filter. The minimum of the mean square
+error over all functions is the mean of the posterior under the images' distribution; the mask and the noise of one
+observation are learned with it, so that another observation needs another network.
+
+Reference: Jeffrey et al. (2020), "DeepMass", arXiv:1908.00543 (on the Wiener map; mean square error).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .. import io
+from ..diffusion.network import UNet
+from ..diffusion.training import symmetry
+from ..likelihoods.gaussian import Spectrum
+from .wiener import wiener
+
+__all__ = ["Regression", "train_regression"]
+
+NETWORK = {"patch": 2, "channels": [32, 64], "blocks": 1, "attention": 8}
+
+
+class Regression(torch.nn.Module):
+    """Creates the network for one observation; untrained, it is the Wiener filter.
+
+    Arguments:
+        filter: W, `(D, K)`, of data coefficients d. back: V s, `(D, K)`.
+        scales: standard deviations of the images' pixels and of the back-projected data.
+        side: pixels on a side of the image.
+    """
+
+    def __init__(self, filter: Tensor, back: Tensor, scales: tuple[float, float], side: int):
+        super().__init__()
+        self.side, self.scales = side, tuple(scales)
+        self.net = UNet(side, **NETWORK, inputs=2)
+        torch.nn.init.zeros_(self.net.head.bias)
+        self.register_buffer("filter", filter.float())
+        self.register_buffer("back", back.float())
+
+    def forward(self, d: Tensor) -> Tensor:
+        """Images `(B, 1, H, W)` in prior units, given data coefficients `(B, K)`."""
+        shape, (signal, back) = (len(d), 1, self.side, self.side), self.scales
+        first, second = ((d.float() @ M.T).reshape(shape) for M in (self.filter, self.back))
+        F = self.net(torch.cat([first / signal, second / back], 1), torch.zeros(len(d), device=d.device))
+        return first + signal * F
+
+    def save(self, path: str | Path, metadata: dict[str, str] | None = None) -> None:
+        about = {"side": self.side, "scales": self.scales}
+        io.write_weights(path, self.state_dict(), {**(metadata or {}), "regression": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Regression:
+        """Reads a network that `save` wrote.
+
+        Raises:
+            InputError: for a file that holds none.
+        """
+        tensors, metadata = io.read_weights(path)
+        if "regression" not in metadata:
+            raise io.InputError(f"{path}: holds no regression network; delete it and run again")
+        about = json.loads(metadata["regression"])
+        model = cls(tensors["filter"], tensors["back"], about["scales"], about["side"])
+        model.load_state_dict(tensors)
+        return model.eval().requires_grad_(False)
+
+
+def train_regression(
+    images: Tensor,
+    spectrum: Spectrum,
+    covariance: Tensor,
+    steps: int,
+    seed: int,
+    batch: int = 32,
+    learning_rate: float = 2e-3,
+    progress: bool = False,
+) -> Regression:
+    """A network trained on `images` `(N, 1, H, W)` in prior units, seen with fresh noise and turned at every step.
+
+    Arguments:
+        spectrum: of the likelihood of the observation.
+        covariance: `(D, D)` of the images, of zero mean, behind the Wiener map.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    V, s = spectrum.V.double().cpu(), spectrum.s.double().cpu()
+    units = Spectrum(V, s, torch.eye(len(s), dtype=torch.float64))  # the filter is linear: its columns
+    W = wiener(units, torch.zeros(len(V), dtype=torch.float64), covariance).T
+    back = (
+        float(((V * s**2) @ V.T @ covariance @ (V * s**2) @ V.T + (V * s**2) @ V.T).diagonal().mean()) ** 0.5
+    )
+    model = Regression(W, V * s, (float(images.std()), back), images.shape[-1])
+    optimizer = torch.optim.Adam(model.net.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=max(steps, 1), pct_start=0.1
+    )
+    Vs = (V * s).float()
+    for _ in tqdm(range(steps), desc="regression", disable=not progress):
+        x = symmetry(images[torch.randint(len(images), (batch,), generator=generator)].float(), generator)
+        d = x.flatten(1) @ Vs
+        d = d + torch.randn(d.shape, generator=generator)
+        loss = (model(d) - x).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.net.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return model.eval().requires_grad_(False)
