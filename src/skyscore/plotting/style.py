@@ -61,9 +61,9 @@ def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any
     if isinstance(shown.norm, AsinhNorm):
         ticks = [float(f"{share * top:.1g}") for share in (0, 0.05, 0.2, 0.5, 0.95)]
         bar.set_ticks([tick for tick in ticks if tick <= top])
-        bar.ax.minorticks_off()
     bar.formatter = FuncFormatter(lambda value, _: f"{value / 10**power:.6g}")
     bar.update_ticks()
+    bar.ax.minorticks_off()
     bar.set_label(f"$10^{{{power}}}$ {label}" if power else label, fontsize=7)
     bar.ax.tick_params(labelsize=6)
 

@@ -199,10 +199,13 @@ class LensProblem(Problem):
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
         """The curvature-regularised linear inversion and a single Sersic source, both without a learned prior."""
-        G, b = self.normal_equations()
-        inversion = invert(G, b, self.shape[1:])
-        fit = fit_sersic(compress(G, b, self.shape).spectrum(), self.shape[1:])
-        return {"curvature": inversion.image, "sersic": fit.image}
+        V, s, d = (t.double().cpu() for t in vars(self.likelihood.spectrum()).values())
+        s = s / self.observation.attrs["flux_scale"]
+        inversion = invert((V * s**2) @ V.T, V @ (s * d), self.shape[1:])
+        return {
+            "curvature": inversion.image,
+            "sersic": fit_sersic(Spectrum(V, s, d), self.shape[1:]).image,
+        }
 
     # ------------------------------------------------------------------ checks and figure
 
