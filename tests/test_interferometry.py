@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from skyscore.operators.bench_radio import bench_radio
 from skyscore.operators.interferometry import ARCSEC, Interferometer, primary_beam, to_complex, to_real
 from skyscore.operators.toeplitz import ToeplitzNormal, dirty_beam
 from skyscore.operators.uvplane import average_cells, briggs_weights, cells_of, uniform_weights
@@ -147,6 +148,11 @@ def test_toeplitz_is_the_normal_operator(shape, dish):
     assert torch.allclose(dense, dense.T) and float(torch.linalg.eigvalsh(dense)[0]) > -1e-9 * float(
         dense.diag().max()
     )
+
+
+def test_bench_compares_the_same_gradient():
+    found = bench_radio(pixels=16, visibilities=500, repeats=3)
+    assert found["difference"] < 1e-8 and all(value > 0 for value in found.values())
 
 
 def test_dirty_beam_of_one_baseline_is_a_cosine():

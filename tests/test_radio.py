@@ -20,7 +20,7 @@ from skyscore.operators.uvplane import briggs_weights
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.problems.flux import moments_of
 from skyscore.problems.radio import SETTINGS, RadioProblem, with_defaults
-from skyscore.problems.radio_real import read_visibilities, scatter_in_cells
+from skyscore.problems.radio_real import calibrate_weights, read_visibilities, scatter_in_cells
 from skyscore.problems.radio_simulated import cell_of
 from skyscore.simulate.galaxies import simulate_galaxies
 
@@ -222,6 +222,22 @@ def test_files_that_are_no_tables_are_named(tmp_path, images):
         RadioProblem.from_data({}, {}, moments_of(images))
 
 
+def test_weights_are_calibrated_group_by_group():
+    """Neighbours of two groups with weights that say half and four times what they should."""
+    g = np.random.default_rng(4)
+    uv = g.uniform(-1e5, 1e5, (4000, 2))
+    true = np.where(np.arange(4000) < 2000, 100.0, 10000.0)
+    V = 0.3 + (g.standard_normal(4000) + 1j * g.standard_normal(4000)) / np.sqrt(true)
+    wrong = true * np.where(true < 1000, 0.5, 4.0)
+    calibrated, groups = calibrate_weights(uv, V, wrong, 5e3)
+    assert len(groups) == 2 and all(
+        abs(s - e) < 4 * d for (_, _, s, d), e in zip(groups, (0.5, 4.0), strict=True)
+    )
+    assert np.abs(calibrated / true - 1).max() < 0.2
+    few, none = calibrate_weights(uv[:20], V[:20], wrong[:20], 1e3)
+    assert not none and np.array_equal(few, wrong[:20])
+
+
 def test_as209():
     """DSHARP's AS 209, where a mirror of the data is at hand: its weights, its flux, its bright ring and dark gap."""
     mirror = os.environ.get("SKYSCORE_MIRROR")
@@ -231,8 +247,12 @@ def test_as209():
         pytest.skip("no visibilities of AS 209: SKYSCORE_MIRROR names a folder that holds <host>/<path>")
     uv, V, weights = read_visibilities(path)
     assert uv.shape == (6516, 2) and np.hypot(*uv.T).max() < 1.22e6
-    check, error = scatter_in_cells(uv, V, weights, cell_of(3.2, 0.05))
-    assert abs(check - 1) < 3 * error < 0.1
+    cell = cell_of(3.2, 0.1)
+    calibrated, groups = calibrate_weights(uv, V, weights, cell)
+    # the compact configuration's weights are half of what they should be, the extended one's twice that
+    assert len(groups) >= 3 and groups[0][2] < 0.7 and groups[-1][2] > 1.4
+    check, error = scatter_in_cells(uv, V, calibrated, cell)
+    assert abs(check - 1) < 3 * error < 0.15
     image = clean(V, uv, briggs_weights(uv, weights, cell_of(3.2, 1.0), 0.0), (64, 64), 0.05)
     per_pixel = image.restored / image.beam.pixels(0.05)
     assert 0.2 < per_pixel.sum() < 0.35 and 0.1 < image.beam.minor < image.beam.major < 0.25

@@ -17,7 +17,8 @@ COLUMNS = ("u", "v", "V", "weights")
 ASSUMPTIONS = [
     "the phase centre of the file is the middle of the frame; no offset is fitted",
     "phases as V = sum I exp(-2 pi i (u l + v m)), l to the east: with the other sign the sky is turned by 180 degrees",
-    "weights of the file are inverse variances of the real and of the imaginary part; `weights_check` measures it",
+    "weights of the file are inverse variances of the real and of the imaginary part up to a factor for each group of "
+    "like weights, measured on the scatter of neighbours (calibrate_weights)",
     "continuum at one frequency; calibration taken as perfect",
 ]
 
@@ -71,8 +72,16 @@ def observe_radio(
         raise InputError("radio: no file for visibilities; add its row to config/datasets.tsv")
     uv, V, weights = read_visibilities(files["visibilities"])
     check_sampling(uv, s["field"], pixels)
-    check = scatter_in_cells(uv, V, weights, cell_of(s["field"], 0.05))
-    read = len(uv)
+    numbers: dict[str, float] = {"visibilities": len(uv)}
+    if s["calibrate_weights"]:
+        calibrated, groups = calibrate_weights(uv, V, weights, cell_of(s["field"], 0.1))
+        numbers["weights_raised"] = float(np.max(calibrated / weights))
+        numbers["weights_lowered"] = float(np.min(calibrated / weights))
+        weights = calibrated
+        for low, high, scatter, error in groups:
+            print(
+                f"weights {low:.3g} to {high:.3g} / Jy^2: scatter {scatter:.2f} +- {error:.2f} of what they say"
+            )
     if s["cell"] > 0:
         uv, V, weights = average_cells(uv, V, weights, cell_of(s["field"], s["cell"]))
     scale = s["field"] / pixels
@@ -86,14 +95,12 @@ def observe_radio(
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "assumptions": ASSUMPTIONS,
-        "numbers": {
-            "visibilities": read,
+        "numbers": numbers
+        | {
             "longest_baseline_kilowavelength": float(np.hypot(*uv.T).max() / 1e3),
             "natural_noise_mjy_per_beam": float(1e3 / np.sqrt(weights.sum())),
         },
     }
-    if check is not None:
-        attrs["numbers"] |= {"weights_check": check[0], "weights_check_error": check[1]}
     if s["phase_center"] is not None:
         attrs["wcs"] = sky(s["phase_center"], scale, pixels)
     return arrays, attrs
@@ -112,7 +119,29 @@ def scatter_in_cells(
     if not degrees:
         return None
     r = np.where(turned, V.conj(), V) - mean[number]
-    return float(np.sum(weights * np.abs(r) ** 2) / degrees), float(np.sqrt(2 / degrees))
+    scatter = float(np.sum(weights * np.abs(r) ** 2) / degrees)
+    return scatter, scatter * float(np.sqrt(2 / degrees))
+
+
+def calibrate_weights(
+    uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float, worst: float = 0.15
+) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
+    """Weights over the scatter of neighbours of like weight, before anything is fitted.
+
+    Weights of combined observations are often right within one and wrong between them. Groups are those whose weights
+    lie between the same powers of 3; a group whose scatter is not known to a share `worst` is left as it is.
+
+    Returns:
+        weights (M,), and for each group that was scaled its least and largest weight, its scatter and the error of it.
+    """
+    power, scaled, found = np.floor(np.log(weights) / np.log(3.0)), weights.copy(), []
+    for group in np.unique(power):
+        own = power == group
+        scatter = scatter_in_cells(uv[own], V[own], weights[own], cell)
+        if scatter is not None and scatter[1] < worst * scatter[0]:
+            scaled[own] /= scatter[0]
+            found.append((float(weights[own].min()), float(weights[own].max()), *scatter))
+    return scaled, found
 
 
 def sky(center: list[float], scale: float, pixels: int) -> dict[str, Any]:
