@@ -20,7 +20,7 @@ def bench_radio(pixels: int = 64, visibilities: int = 100_000, repeats: int = 20
     (non-uniform transforms of `visibilities` baselines), `difference` (of the two gradients, relative, in float64).
     """
     g, scale = np.random.default_rng(0), 0.05
-    uv = g.normal(size=(visibilities, 2)).clip(-3, 3) * 1.6e5 * 4
+    uv = g.normal(size=(visibilities, 2)).clip(-3, 3) * 6.4e5
     weights = g.uniform(0.5, 2, visibilities)
     A = Interferometer(uv, (pixels, pixels), scale)
     G = ToeplitzNormal(uv, weights, (pixels, pixels), scale)
