@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .files import InputError, atomic, existing
+from .files import InputError, existing, write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def write_weights(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Write a network's tensors and text metadata as safetensors, atomically."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic(path) as temporary:
-        save_file(held, temporary, metadata={str(key): str(value) for key, value in metadata.items()})
+    # not save_file: that leaves a file only its owner can read
+    write_bytes(path, save(held, metadata={str(key): str(value) for key, value in metadata.items()}))
 
 
 def read_weights(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor], dict[str, str]]:
