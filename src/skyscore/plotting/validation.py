@@ -5,11 +5,13 @@ What fails is red, and nothing else is; samplers are told apart by marker too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .style import MARKERS, STYLE, plt
 
@@ -18,6 +20,7 @@ __all__ = ["draw_certificates", "draw_coverage", "draw_moments"]
 PASSED = ("#0072B2", "#009E73", "#000000", "#56B4E9", "#CC79A7", "#E69F00")
 FAILED = "#D00000"
 PALE = "#DCE9F3"
+LIGHT, DARK = "0.9", "0.78"
 REFERENCES = {
     "data": "regions around an estimate\nfrom the data",
     "other": "regions around samples of\nother data",
@@ -39,44 +42,58 @@ def draw_coverage(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], title: 
         curves: by sampler, origin of the truths ("prior", "held_out_") and reference points ("data", "other"): `alpha`,
             `ecp`, `band` (2, K), `pointwise` (2, K), `bootstrap` (2, K).
     """
-    origins = [o for o in ORIGINS if any(o in found for found in curves.values())]
-    kinds = list(REFERENCES)
+    cases = [
+        (origin, kind)
+        for origin in ORIGINS
+        if any(origin in f for f in curves.values())
+        for kind in REFERENCES
+    ]
     with plt.rc_context(STYLE):
-        size = (3.3 * len(kinds) * len(origins), 3.5)
-        figure, row = plt.subplots(1, len(origins) * len(kinds), figsize=size, sharey=True, squeeze=False)
-        for axes, (origin, kind) in zip(row[0], [(o, k) for o in origins for k in kinds], strict=True):
+        size = (2.9 * len(cases), 3.6)
+        figure, row = plt.subplots(1, len(cases), figsize=size, sharey=True, squeeze=False)
+        for axes, (origin, kind) in zip(row[0], cases, strict=True):
             shown = {name: found[origin][kind] for name, found in curves.items() if origin in found}
-            null = next(iter(shown.values()))
-            alpha = np.array(null["alpha"])
-            for key, shade, label in (
-                ("band", "0.88", "99 % anywhere"),
-                ("pointwise", "0.75", "at one credibility"),
-            ):
-                low, high = np.array(null[key]) - alpha
-                axes.fill_between(alpha, low, high, color=shade, lw=0, label=label)
-            axes.axhline(0, color="0.4", lw=0.8)
-            for index, (name, curve) in enumerate(shown.items()):
-                draw_curve(axes, index, name, curve)
+            draw_bands(axes, next(iter(shown.values())))
+            for index, curve in enumerate(shown.values()):
+                draw_curve(axes, index, curve)
             axes.set_title(f"{ORIGINS[origin]}:\n{REFERENCES[kind]}", fontsize=8)
             axes.set_xlabel("credibility")
             axes.set_xlim(0, 1)
-            axes.legend(fontsize=6.5, loc="upper left", frameon=False)
         row[0][0].set_ylabel("truths inside - credibility")
         low, high = row[0][0].get_ylim()
-        row[0][0].set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+        row[0][0].set_ylim(min(low, -0.3), max(high, 0.3))
         figure.suptitle(title)
+        figure.legend(handles=keys(curves), loc="outside lower center", ncols=6, fontsize=7.5, frameon=False)
     return figure
 
 
-def draw_curve(axes: plt.Axes, index: int, name: str, curve: Mapping[str, Any]) -> None:
+def draw_bands(axes: plt.Axes, null: Mapping[str, Any]) -> None:
+    """Where curves of uniform ranks stay."""
+    alpha = np.array(null["alpha"])
+    for key, shade in (("band", LIGHT), ("pointwise", DARK)):
+        low, high = np.array(null[key]) - alpha
+        axes.fill_between(alpha, low, high, color=shade, lw=0)
+    axes.axhline(0, color="0.4", lw=0.8)
+
+
+def draw_curve(axes: plt.Axes, index: int, curve: Mapping[str, Any]) -> None:
     """One curve with its bootstrap interval; red if it leaves the band."""
     alpha, ecp = np.array(curve["alpha"]), np.array(curve["ecp"])
-    bad = outside(curve)
-    colour = FAILED if bad else PASSED[index % len(PASSED)]
+    colour = FAILED if outside(curve) else PASSED[index % len(PASSED)]
     low, high = np.array(curve["bootstrap"])
     marks = {"marker": MARKERS[index % len(MARKERS)], "ms": 3.5, "markevery": max(1, len(alpha) // 18)}
     axes.errorbar(alpha, ecp - alpha, [ecp - low, high - ecp], color=colour, lw=0, elinewidth=0.6, alpha=0.6)
-    axes.plot(alpha, ecp - alpha, color=colour, lw=1.2, label=f"{name} (outside)" if bad else name, **marks)
+    axes.plot(alpha, ecp - alpha, color=colour, lw=1.2, **marks)
+
+
+def keys(samplers: Iterable[str]) -> list[Any]:
+    """Handles of the legend: samplers by marker, bands, and what red means."""
+    handles = [
+        Line2D([], [], color=PASSED[i % len(PASSED)], marker=MARKERS[i % len(MARKERS)], ms=4, label=name)
+        for i, name in enumerate(samplers)
+    ]
+    patches = ((LIGHT, "99 % stay inside everywhere"), (DARK, "99 % at one credibility"), (FAILED, "outside"))
+    return handles + [Patch(color=colour, label=label) for colour, label in patches]
 
 
 def draw_moments(
@@ -118,36 +135,29 @@ def spread(index: int, count: int, width: float = 0.5) -> float:
 
 
 def draw_ranks(axes: plt.Axes, ranks: Mapping, failed: Mapping, samples: int) -> None:
-    """Histograms of ranks over what uniform ranks scatter by."""
-    bins = min(samples + 1, 9)
-    edges = np.linspace(-0.5, samples + 0.5, bins + 1)
-    whole = np.histogram(np.arange(samples + 1), edges)[0] / (samples + 1)  # share of the ranks in each bin
+    """Histograms of ranks over what uniform ranks are expected to give, two standard deviations of those shaded."""
+    step = -(-(samples + 1) // 20)  # ranks in one bin, at most 20 bins
+    edges = np.append(np.arange(0, samples + 1, step), samples + 1)
+    whole, count = np.diff(edges) / (samples + 1), max(len(r) for r in ranks.values())
+    scatter = 2 * np.sqrt((1 - whole) / whole / count)
+    low, high = np.maximum(1 - scatter, 0), 1 + scatter
+    axes.stairs(high, edges / (samples + 1), baseline=low, fill=True, color=LIGHT, zorder=0)
     for index, (name, found) in enumerate(ranks.items()):
-        share = np.histogram(found, edges)[0] / len(found) / whole
+        share = np.histogram(found, edges - 0.5)[0] / len(found) / whole
         colour = FAILED if "tarp_inside" in failed.get(name, ()) else PASSED[index % len(PASSED)]
-        axes.stairs(
-            share,
-            (edges + 0.5) / (samples + 1),
-            color=colour,
-            lw=1.4,
-            ls=("-", "--", ":", "-.")[index % 4],
-            label=name,
-        )
-    scatter = np.sqrt((1 - whole) / whole / max(len(found), 1))
-    axes.stairs(
-        1 + 2 * scatter, (edges + 0.5) / (samples + 1), baseline=1 - 2 * scatter, fill=True, color="0.88"
-    )
+        look = {"color": colour, "lw": 1.4, "ls": ("-", "--", ":", "-.")[index % 4], "label": name}
+        axes.stairs(share, edges / (samples + 1), **look)
     axes.set_xlabel("rank of the truth / samples")
     axes.set_ylabel("simulations / expected")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)
     axes.legend(fontsize=7, frameon=False)
-    axes.set_title("nearer to the estimate than the truth", fontsize=8)
+    axes.set_title("ranks around estimates from the data", fontsize=8)
 
 
 def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[str]) -> None:
     """z^2 of each group; open markers are held-out truths."""
-    axes.axhspan(0.9, 1.1, color="0.88", lw=0)
+    axes.axhspan(0.9, 1.1, color=LIGHT, lw=0)
     axes.axhline(1, color="0.4", lw=0.8)
     for index, (name, found) in enumerate(numbers.items()):
         for prefix, face in (("", None), ("held_out_", "white")):
@@ -165,7 +175,7 @@ def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[s
     axes.minorticks_off()
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.7), max(high, 1.45))
-    names = [GROUPS.get(key) or f"k\n{low_end(key)}-" for key in groups]
+    names = [GROUPS.get(key) or f"k\n{low_end(key)}-{2 * low_end(key) or 2}" for key in groups]
     axes.set_xticks(range(len(groups)), names, fontsize=7)
     axes.set_ylabel(r"mean squared z")
     axes.set_title("filled: truths from the prior; open: held-out truths", fontsize=8)
@@ -173,7 +183,7 @@ def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[s
 
 def draw_mira(axes: plt.Axes, numbers: Mapping, failed: Mapping) -> None:
     """Deviation of MIRA from its calibrated value, in standard errors."""
-    axes.axhspan(-3, 3, color="0.88", lw=0)
+    axes.axhspan(-3, 3, color=LIGHT, lw=0)
     axes.axhline(0, color="0.4", lw=0.8)
     for index, (name, found) in enumerate(numbers.items()):
         for prefix, face in (("", None), ("held_out_", "white")):
