@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 18
 
-demo: $(INSTALLED)  ## everything at laptop scale: prior, exact benchmark, simulated lens, figures, numbers
+demo: $(INSTALLED)  ## everything at laptop scale: priors, four problems, certificates, exact benchmark, figures, numbers
 	snakemake --cores $(CORES)
 
 test: $(INSTALLED) lint  ## the whole test suite, formatting and lint included
