@@ -159,6 +159,17 @@ def test_ensemble_of_observations(problem, images):
     assert abs(float(chi2.mean()) - 1) < 4 * (2 / y.numel()) ** 0.5
 
 
+def test_a_posterior_in_fits_has_its_scale_in_arcminutes(problem, images, tmp_path):
+    from astropy.io import fits
+
+    from skyscore.samplers import Samples
+
+    io.write_fits(tmp_path / "map.fits", Samples(torch.from_numpy(images[:3]), 1.0, 0.0), problem)
+    header, mean = fits.getheader(tmp_path / "map.fits"), fits.getdata(tmp_path / "map.fits")
+    assert (header["CUNIT1"], header["CDELT1"], header["BUNIT"]) == ("arcmin", 2.5, "convergence")
+    assert np.allclose(mean, 0.02 * images[:3, 0].mean(0), atol=1e-6)
+
+
 def test_peaks():
     field = np.zeros((1, 8, 8))
     field[0, 2, 2], field[0, 2, 3], field[0, 6, 6] = 3, 2, 1

@@ -87,24 +87,25 @@ def unit_card(unit: Any) -> tuple[str, str, str]:
 
 
 def scale_cards(problem: Problem, shape: tuple[int, int]) -> list[tuple[str, Any, str]]:
-    """World coordinates: the problem's own cards if it knows the sky, else offsets in arcsec from the centre."""
+    """World coordinates: the problem's own cards if it knows the sky, else offsets from the centre."""
     height, width = shape
+    unit = getattr(problem, "scale_unit", "arcsec")
     scale = float(problem.pixel_scale)
     if getattr(problem, "wcs", None):
         return [
             *((key, value, "") for key, value in dict(problem.wcs).items()),
-            ("PIXSCALE", scale, "[arcsec] pixel side"),
+            ("PIXSCALE", scale, f"[{unit}] pixel side"),
         ]
     return [
         ("CTYPE1", "XOFFSET", "offset from the centre, +x to the right"),
         ("CTYPE2", "YOFFSET", "offset from the centre, +y up"),
-        ("CUNIT1", "arcsec", ""),
-        ("CUNIT2", "arcsec", ""),
+        ("CUNIT1", {"degree": "deg"}.get(unit, unit), ""),
+        ("CUNIT2", {"degree": "deg"}.get(unit, unit), ""),
         ("CRPIX1", (width + 1) / 2, "centre of the grid"),
         ("CRPIX2", (height + 1) / 2, "centre of the grid"),
-        ("CRVAL1", 0.0, "[arcsec]"),
-        ("CRVAL2", 0.0, "[arcsec]"),
-        ("CDELT1", scale, "[arcsec] pixel side"),
-        ("CDELT2", scale, "[arcsec] pixel side"),
-        ("PIXSCALE", scale, "[arcsec] pixel side"),
+        ("CRVAL1", 0.0, f"[{unit}]"),
+        ("CRVAL2", 0.0, f"[{unit}]"),
+        ("CDELT1", scale, f"[{unit}] pixel side"),
+        ("CDELT2", scale, f"[{unit}] pixel side"),
+        ("PIXSCALE", scale, f"[{unit}] pixel side"),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import STYLE, bare, colour_bar, limits, plt
+from .style import MAPS, STYLE, bare, colour_bar, limits, plt
 
 __all__ = ["draw_prior", "mosaic"]
 
@@ -16,7 +16,8 @@ def draw_prior(
     generated: np.ndarray, real: np.ndarray, numbers: Mapping[str, float], side: int = 6
 ) -> Figure:
     """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale."""
-    norm = limits("image", [generated[: side**2], real[: side**2]])
+    look = "signed" if np.quantile(real, 0.1) < -0.05 * np.quantile(real, 0.9) else "image"
+    norm = limits(look, [generated[: side**2], real[: side**2]])
     label = "   ".join(f"{key.rsplit('/', 1)[-1]} = {value:.3g}" for key, value in numbers.items())
     with plt.rc_context(STYLE):
         figure, pair = plt.subplots(1, 2, figsize=(9.2, 4.9))
@@ -24,11 +25,11 @@ def draw_prior(
             pair, (generated, real), ("drawn from the prior", "held out"), strict=True
         ):
             shown = axes.imshow(
-                mosaic(images, side), origin="upper", cmap="inferno", norm=norm, interpolation="nearest"
+                mosaic(images, side), origin="upper", cmap=MAPS[look], norm=norm, interpolation="nearest"
             )
             axes.set_title(name)
             bare(axes)
-        colour_bar(figure, shown, pair, "surface brightness [prior units]", fraction=0.025, pad=0.01)
+        colour_bar(figure, shown, pair, "prior units", fraction=0.025, pad=0.01)
         figure.suptitle(label, fontsize=8)
     return figure
 

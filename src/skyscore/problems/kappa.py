@@ -139,10 +139,10 @@ class KappaProblem(Problem):
 
         residual = (self.shear - model) / self.std
         panels = [
-            panel(seen(self.shear[0]), "shear 1", "shear", "shear"),
-            panel(seen(self.shear[1]), "shear 2", "shear", "shear"),
-            panel(seen(residual[0]), "residual 1 / sigma", "sigma", "sigma"),
-            panel(seen(residual[1]), "residual 2 / sigma", "sigma", "sigma"),
+            panel(seen(self.shear[0]), "shear $\\gamma_1$", "shear", "shear"),
+            panel(seen(self.shear[1]), "shear $\\gamma_2$", "shear", "shear"),
+            panel(seen(residual[0]), "residual $\\gamma_1$ / sigma", "sigma", "sigma"),
+            panel(seen(residual[1]), "residual $\\gamma_2$ / sigma", "sigma", "sigma"),
         ]
         if "truth" in self.observation.arrays:
             panels.append(panel(self.truth(), "truth", "kappa"))
