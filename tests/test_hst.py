@@ -158,7 +158,7 @@ def test_slic_sampler_runs_on_the_problem(problem):
 
     likelihood = problem.score_likelihood(WhiteNoise()).to(dtype=torch.float32)
     samples = sample("slic", Prior(), likelihood, 4, steps=8, turns=3)
-    assert samples.x.shape == (4, 1, SIDE, SIDE) and samples.diagnostics["noise_nfe"] == 2 * 3 * 4
+    assert samples.x.shape == (4, 1, SIDE, SIDE) and samples.diagnostics["noise_nfe"] == 2 * 3 * 6
     found = problem.residuals(samples.x)
     assert {"chi2_dof", "sharp_correlation", "resolved_k", "rmse"} <= found.keys()
     panels = problem.panels(samples.x)
