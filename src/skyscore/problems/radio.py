@@ -60,7 +60,7 @@ SETTINGS = {
             "default": None, "unit": "degree",
             "description": "Real data: right ascension and declination of the phase centre, for FITS files."},
         "calibrate_weights": {"type": "boolean", "default": True,
-            "description": "Real data: scale weights, in groups of like ones, to the scatter of neighbours."},
+            "description": "Real data: bring weights into agreement with the scatter of neighbours."},
         "source": {"type": "string", "enum": ["disk", "held_out"], "default": "disk",
             "description": "Simulated: a protoplanetary disk, or a held-out image of the prior's data set."},
         "flux": {"type": "number", "exclusiveMinimum": 0, "default": 0.1, "unit": "Jy",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ..io import InputError
 from ..operators.uvplane import average_cells, cells_of
@@ -18,8 +19,8 @@ ASSUMPTIONS = [
     "the phase centre of the file is the middle of the frame; no offset is fitted",
     "phases as V = sum I exp(-2 pi i (u l + v m)), l to the east: with the other sign the sky is turned by 180 degrees",
     "weights of the file are inverse variances of the real and of the imaginary part up to a factor for each group of "
-    "like weights, measured on the scatter of neighbours (calibrate_weights)",
-    "continuum at one frequency; calibration taken as perfect",
+    "like weights, and gains scatter by one share for all, both measured on neighbours before the fit",
+    "continuum at one frequency; errors of the gains are independent from one visibility to the next",
 ]
 
 
@@ -74,14 +75,11 @@ def observe_radio(
     check_sampling(uv, s["field"], pixels)
     numbers: dict[str, float] = {"visibilities": len(uv)}
     if s["calibrate_weights"]:
-        calibrated, groups = calibrate_weights(uv, V, weights, cell_of(s["field"], 0.1))
-        numbers["weights_raised"] = float(np.max(calibrated / weights))
-        numbers["weights_lowered"] = float(np.min(calibrated / weights))
-        weights = calibrated
-        for low, high, scatter, error in groups:
-            print(
-                f"weights {low:.3g} to {high:.3g} / Jy^2: scatter {scatter:.2f} +- {error:.2f} of what they say"
-            )
+        weights, factors, gain = calibrate_weights(uv, V, weights, cell_of(s["field"], 1.0))
+        numbers["gain_scatter"] = gain
+        for (low, high), k in factors.items():
+            print(f"variances of weights {low:.3g} to {high:.3g} / Jy^2 are {k:.2f} of what they say")
+        print(f"gains scatter by {100 * gain:.1f} per cent")
     if s["cell"] > 0:
         uv, V, weights = average_cells(uv, V, weights, cell_of(s["field"], s["cell"]))
     scale = s["field"] / pixels
@@ -124,24 +122,61 @@ def scatter_in_cells(
 
 
 def calibrate_weights(
-    uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float, worst: float = 0.15
-) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
-    """Weights over the scatter of neighbours of like weight, before anything is fitted.
+    uv: np.ndarray, V: np.ndarray, weights: np.ndarray, resolution: float, fewest: int = 60
+) -> tuple[np.ndarray, dict[tuple[float, float], float], float]:
+    """Weights (M,) that agree with the scatter of neighbouring visibilities, before any image is fitted.
 
-    Weights of combined observations are often right within one and wrong between them. Groups are those whose weights
-    lie between the same powers of 3; a group whose scatter is not known to a share `worst` is left as it is.
+    Weights of combined observations are often right within one and wrong between them, and gains that are off scatter
+    strong visibilities more than weak ones: the variance of a part is taken as k / w + f^2 |V|^2, with a factor k for
+    each group of like weights (between the same powers of 3), one f for all, and |V| the mean over half a `resolution`.
+    Both are fitted to the squared deviations from the means of cells a tenth of a resolution wide (exponential
+    deviates: least squares, weighted by the fit itself). Errors of gains are taken as independent, which they are not.
+
+    Arguments:
+        resolution: 1 / field (wavelengths).
+        fewest: a group with fewer visibilities that have a neighbour keeps its weights, k = 1.
 
     Returns:
-        weights (M,), and for each group that was scaled its least and largest weight, its scatter and the error of it.
+        weights, the factors k by the least and the largest weight of their group, and f.
     """
-    power, scaled, found = np.floor(np.log(weights) / np.log(3.0)), weights.copy(), []
+    power = np.floor(np.log(weights) / np.log(3.0)).astype(int)
+    strong = squared_amplitude(uv, V, weights, 0.5 * resolution)
+    rows, deviations, freedom = [], [], []
     for group in np.unique(power):
-        own = power == group
-        scatter = scatter_in_cells(uv[own], V[own], weights[own], cell)
-        if scatter is not None and scatter[1] < worst * scatter[0]:
-            scaled[own] /= scatter[0]
-            found.append((float(weights[own].min()), float(weights[own].max()), *scatter))
-    return scaled, found
+        own = np.flatnonzero(power == group)
+        _, turned, number = cells_of(uv[own], 0.1 * resolution)
+        _, mean, W = average_cells(uv[own], V[own], weights[own], 0.1 * resolution)
+        left = 1 - weights[own] / W[number]
+        if np.sum(left > 1e-9) >= fewest:
+            kept = left > 1e-9
+            r = np.where(turned, V[own].conj(), V[own]) - mean[number]
+            rows.append(own[kept])
+            deviations.append((0.5 * weights[own] * np.abs(r) ** 2)[kept] / left[kept])
+            freedom.append(left[kept])
+    if not rows:
+        return weights, {}, 0.0
+    columns = np.zeros((sum(map(len, rows)), len(rows) + 1))
+    columns[np.arange(len(columns)), np.repeat(np.arange(len(rows)), [len(r) for r in rows])] = 1
+    flat = np.concatenate(rows)
+    columns[:, -1] = weights[flat] * strong[flat]
+    e, root, fitted = np.concatenate(deviations), np.sqrt(np.concatenate(freedom)), 1.0
+    for _ in range(20):
+        p = nnls(columns * (root / fitted)[:, None], e * root / fitted)[0]
+        fitted = np.maximum(columns @ p, 1e-3)
+    factors = np.ones(len(weights))
+    found = {}
+    for k, own in zip(p, rows, strict=False):
+        same = power == power[own[0]]
+        factors[same] = k
+        found[float(weights[same].min()), float(weights[same].max())] = float(k)
+    return 1 / (factors / weights + p[-1] * strong), found, float(np.sqrt(p[-1]))
+
+
+def squared_amplitude(uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float) -> np.ndarray:
+    """|V|^2 of the mean over the cell of each visibility, (M,), less what noise adds to it, at least 0."""
+    number = cells_of(uv, cell)[2]
+    _, mean, W = average_cells(uv, V, weights, cell)
+    return np.maximum(np.abs(mean) ** 2 - 2 / W, 0)[number]
 
 
 def sky(center: list[float], scale: float, pixels: int) -> dict[str, Any]:
