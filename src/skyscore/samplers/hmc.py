@@ -8,19 +8,18 @@ The target at level :math:`\sigma` is the posterior whose prior and data are bot
 which tends to the posterior itself as :math:`\sigma \to 0`, whatever the prior: levels on the way decide where chains
 start, not where they end. Each level is one trajectory of leapfrog steps; the energy it gained is found from Simpson
 integrals of the score along every step (:mod:`skyscore.samplers.line_integral`), and it is taken with the probability
-of Metropolis. Between levels s > r samples move by the probability flow at constant denoised image,
-:math:`x \leftarrow x + s (s - r) \nabla \log \pi_s`, and from the last level to zero by one Euler step of it in
-:math:`\sigma^2`, :math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior
-variance v have that variance up to :math:`\sigma^4 / v`.
-
-Momenta have the precision of a Gaussian posterior as their mass,
+of Metropolis. Momenta have the precision of a Gaussian posterior as their mass,
 
 .. math:: M_\sigma = (C + \sigma^2)^{-1} + A^\top (\Sigma + \sigma^2 A A^\top)^{-1} A, \qquad
     C = \sigma_1^2 J (1 - J)^{-1}
 
 with J the Jacobian of the denoiser at the first level :math:`\sigma_1`, so that on a Gaussian prior a quarter of a
-turn is an independent draw; chains begin as draws from that Gaussian posterior. The mass decides the length of steps
-and no more. Step sizes follow each chain's own acceptance while levels fall and stand still at the last one.
+turn is an independent draw. Chains begin as draws from that Gaussian posterior, and from one level to the next the
+linear map between the two carries them, :math:`x \leftarrow m_r + M_r^{-1/2} M_s^{1/2} (x - m_s)`. So the mass decides
+where chains start and how long their steps are, and not where they end. Steps follow each chain's own acceptance while
+levels fall and stand still at the last one. From there to zero samples move by one Euler step of the probability flow,
+:math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior variance v have that
+variance up to :math:`\sigma^4 / v`.
 
 References: Remy et al. (2022), arXiv:2201.05561, section 4 (annealing, Simpson integrals, flow at the end);
 Neal (2011), arXiv:1206.1901. Deviations: a mass, a schedule of levels in place of a test that lowers them.
@@ -91,14 +90,13 @@ class HMC(Sampler):
         trajectories = max(len(sigmas) // (2 * self.leapfrogs + 1), 2)
         held = min(int(self.hold * trajectories), trajectories - 2)
         levels = geometric(trajectories - held, sigmas[0], sigmas[-1]) + [sigmas[-1]] * held
-        mass = Mass(self.covariance, self.data, levels[0])
-        x = mass.mean(self.centre, self.data) + mass.half_inverse(self.noise(n))
-        turn, taken, last = torch.full((n, 1), self.turn, **self.like), [], levels[0]
-        score = self.score(x, levels[0])
+        mass = x = last = None
+        turn, taken = torch.full((n, 1), self.turn, **self.like), []
         for k, level in enumerate(self.bar(levels)):
             if level != last:
-                x = x + last * (last - level) * score
-                mass, last = Mass(self.covariance, self.data, level), level
+                z = self.noise(n) if x is None else mass.half(x - mass.mean)
+                mass, last = Mass(self.covariance, self.data, self.centre, level), level
+                x = mass.mean + mass.half_inverse(z)
                 score = self.score(x, level)
             x, score, probability = self.trajectory(x, score, level, mass, turn)
             if k < len(levels) - held:
@@ -122,11 +120,11 @@ class HMC(Sampler):
         step = turn * jitter / self.leapfrogs
         new, s, gain, kinetic = x, score, 0.0, p.square().sum(1)
         for _ in range(self.leapfrogs):
-            p = p + 0.5 * step * mass.half_inverse(s, transposed=True)
+            p = p + 0.5 * step * mass.half_inverse(s)
             old, new = new, new + step * mass.half_inverse(p)
             difference, s = integrate(lambda z: self.score(z, level), old, new, s, steps=1)
             gain = gain + difference
-            p = p + 0.5 * step * mass.half_inverse(s, transposed=True)
+            p = p + 0.5 * step * mass.half_inverse(s)
         log_r = gain + 0.5 * (kinetic - p.square().sum(1))
         probability = torch.nan_to_num(log_r.clamp(max=0).exp(), 0.0)[:, None]
         take = self.uniform(len(x)) < probability
@@ -143,36 +141,42 @@ class HMC(Sampler):
 
 
 class Mass:
-    """Creates the precision M of a Gaussian posterior at one level, with its root.
+    """Creates the precision M of a Gaussian posterior at one level, with its roots.
 
     Arguments:
         covariance: C of the prior, a matrix `(D, D)` or a number.
         data: singular value decomposition of the whitened operator.
+        centre: mean of the prior, `(1, D)`.
         sigma: the level.
+
+    Attributes:
+        mean: of that Gaussian posterior, `(1, D)`, or `(B, D)` for data of several observations.
     """
 
-    def __init__(self, covariance: Tensor | float, data, sigma: float):
-        V, gain = data.V, data.s**2 / (1 + sigma**2 * data.s**2)  # A' (Sigma + sigma^2 A A')^-1 A = V gain V'
-        self.V, self.gain, self.weight = V, gain, data.s / (1 + sigma**2 * data.s**2)
-        self.dense = isinstance(covariance, Tensor)
-        if self.dense:
-            D = len(covariance)
-            prior = torch.linalg.inv(covariance + sigma**2 * torch.eye(D, dtype=covariance.dtype))
-            M = (prior + prior.T) / 2 + (V.double() * gain.double()) @ V.double().T
-            self.prior, self.L = prior.to(V.dtype), torch.linalg.cholesky(M).to(V.dtype)
+    def __init__(self, covariance: Tensor | float, data, centre: Tensor, sigma: float):
+        V, blur = data.V, 1 + sigma**2 * data.s**2
+        gain = data.s**2 / blur  # A' (Sigma + sigma^2 A A')^-1 A = V gain V'
+        if isinstance(covariance, Tensor):
+            prior = torch.linalg.inv(covariance + sigma**2 * torch.eye(len(covariance)).to(covariance))
+            W = V.double()
+            values, U = torch.linalg.eigh((prior + prior.T) / 2 + (W * gain.double()) @ W.T)
+            self.roots = [((U * values**p) @ U.T).to(V.dtype) for p in (0.5, -0.5)]
+            b = centre @ prior.to(V.dtype)
         else:
-            self.white = 1 / (covariance + sigma**2)
-            self.root = (self.white + gain).rsqrt() - self.white**-0.5
+            self.roots, self.V, self.white = None, V, 1 / (covariance + sigma**2)
+            self.rest = [(self.white + gain) ** p - self.white**p for p in (0.5, -0.5)]
+            b = self.white * centre
+        self.mean = self.half_inverse(self.half_inverse(b + (data.s / blur * data.d) @ V.T))
 
-    def half_inverse(self, v: Tensor, transposed: bool = False) -> Tensor:
-        """R v with R R' = M^-1, or R' v; shape of v = `(B, D)`."""
-        if not self.dense:
-            return self.white**-0.5 * v + (self.root * (v @ self.V)) @ self.V.T
-        L = self.L if transposed else self.L.T
-        return torch.linalg.solve_triangular(L, v.T, upper=not transposed).T
+    def half(self, v: Tensor) -> Tensor:
+        """M^1/2 v, shape of v = `(B, D)`."""
+        return self.root(v, 0)
 
-    def mean(self, centre: Tensor, data) -> Tensor:
-        """Of that Gaussian posterior, `(1, D)` or `(B, D)`, given the prior's `(1, D)`."""
-        prior = centre @ self.prior if self.dense else self.white * centre
-        b = prior + (self.weight * data.d) @ self.V.T
-        return self.half_inverse(self.half_inverse(b, transposed=True))
+    def half_inverse(self, v: Tensor) -> Tensor:
+        """M^-1/2 v, shape of v = `(B, D)`."""
+        return self.root(v, 1)
+
+    def root(self, v: Tensor, which: int) -> Tensor:
+        if self.roots is not None:
+            return v @ self.roots[which]
+        return self.white ** (0.5, -0.5)[which] * v + (self.rest[which] * (v @ self.V)) @ self.V.T
