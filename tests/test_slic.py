@@ -209,4 +209,4 @@ def test_a_likelihood_that_is_learned_perfectly_is_calibrated_and_sharper():
     }
     assert found["learned"].inside and found["learned"].mean_deviation < 0.08
     assert float((fits["learned"].sd / gaussian.sd).median()) < 0.85
-    assert data.shape == (64, 16, 16) and evaluations(settings) == 64 * 2 * 2 * 92
+    assert data.shape == (64, 16, 16) and evaluations(settings) == 64 * 2 * 2 * 95

@@ -40,6 +40,8 @@ __all__ = [
 
 CLIP = 4.0  # robust standard deviations, of the clipped Gaussian
 NU, SCALE = 3.0, 0.8  # of the Student-t control
+ROBUST = (2.0, 1.0)  # degrees of freedom and scale of the law that leads chains to their start
+COARSE = 3.0  # level of the early burn-in over that of the samples
 CONTROL_PIXELS = 16  # on a side
 LONGER = 2  # chains under laws that cost next to nothing are so many times longer
 
@@ -71,7 +73,7 @@ class Fits:
 
 def evaluations(s: dict) -> int:
     """Evaluations of the network behind the fits under the learned likelihood."""
-    return s["simulations"] * s["chains"] * 2 * (s["burn"] + s["steps"] + 2)
+    return s["simulations"] * s["chains"] * 2 * (s["burn"] + s["steps"] + 5)
 
 
 def posterior(law, model, data: Tensor):
@@ -173,11 +175,18 @@ def learned_and_gaussian(
     fits = {
         "gaussian": fit(gaussian, model, data, start, gaussian.precision, name="gaussian", **cheap, **options)
     }
-    start, core = fits["gaussian"].last, clipped.precision
+    core, start = clipped.precision, fits["gaussian"].last
     fits["clipped"] = fit(clipped, model, data, start, core, name="clipped gaussian", **cheap, **options)
-    schedule = {key: s[key] for key in ("burn", "steps", "thin")}
-    diffused = learned.diffuse(data, g)
-    fits["learned"] = fit(learned, model, diffused, start, core, name="learned", **schedule, **options)
+    # hits catch Gaussian fits: chains of the learned likelihood start where a law with heavy tails has led them
+    robust = StudentLaw(*ROBUST)
+    start = start_of(robust, model, data, s["chains"], g)
+    start = fit(robust, model, data, start, core, name="start", **cheap, **options).last
+    # the first half of the burn-in is at a coarser level, where residuals far from noise have a smoother score
+    coarse, half = LearnedLaw(noise, COARSE * s["level"], device), s["burn"] // 2
+    early = {"burn": half, "steps": 1, "thin": 1, "name": "learned, coarse", **options}
+    start = fit(coarse, model, coarse.diffuse(data, g), start, core, **early).last
+    late = {"burn": s["burn"] - half, "steps": s["steps"], "thin": s["thin"], "name": "learned", **options}
+    fits["learned"] = fit(learned, model, learned.diffuse(data, g), start, core, **late)
     return fits, truth, data
 
 
