@@ -25,18 +25,15 @@ def draw_comparison(
     """Images, and below them their spectra.
 
     Arguments:
-        panels: with the attributes of `skyscore.problems.Panel`; the colours of the group "unknown" are those that suit
-            the truth (or the first of the group), so that a noisy reconstruction does not decide them.
+        panels: with the attributes of `skyscore.problems.Panel`; the colours of a group are those that suit its first
+            (the truth; the leading sampler's standard deviation), so that a noisy reconstruction does not decide them.
         curves: by name: `k`, `power`, and where there is a truth `correlation`; of samples also `low` and `high`.
         numbers: RMSE and Pearson's r to the truth, by title of a panel.
     """
     groups: dict[str, list[Any]] = {}
     for panel in panels:
         groups.setdefault(panel.group, []).append(panel)
-    norms = {
-        name: limits(group[0].kind, [p.image for p in (group[:1] if name == "unknown" else group)])
-        for name, group in groups.items()
-    }
+    norms = {name: limits(group[0].kind, [group[0].image]) for name, group in groups.items()}
     correlated = any("correlation" in curve for curve in curves.values())
     rows = math.ceil(len(panels) / columns)
     with plt.rc_context(STYLE):
@@ -50,7 +47,9 @@ def draw_comparison(
                 axes.set_title(f"{panel.title}\nRMSE {rmse:.3g}, r {r:.3f}", fontsize=8)
             else:
                 axes.set_title(panel.title, fontsize=8)
-            colour_bar(upper, shown, axes, panel.unit, fraction=0.046, pad=0.02)
+            beyond = np.nanmax(panel.image) > 1.2 * shown.norm.vmax
+            extend = {"extend": "max" if beyond else "neither", "extendfrac": 0.04}
+            colour_bar(upper, shown, axes, panel.unit, fraction=0.046, pad=0.02, **extend)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
         pair = lower.subplots(1, 1 + correlated, squeeze=False)[0]
