@@ -130,7 +130,8 @@ def test_every_rule_says_what_a_scheduler_needs(block):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
     assert re.search(r"mem_mb=\d+", block), rule
     assert re.search(r"runtime=\d+", block), rule
-    assert ("gpu=1" in block) == (rule in {"train_prior", "sample_prior", "sample", "sample_ensemble"})
+    trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
+    assert ("gpu=1" in block) == (rule in trained)
     assert not re.search(r"retries|partition|account", block), "these belong into profiles"
     if rule in {
         "train_prior",
