@@ -143,7 +143,7 @@ def test_observations_of_a_batch_are_those_of_single_runs_and_need_a_score_sampl
     A = likelihood.surrogate.operator.A
     surrogate = GaussianLikelihood(likelihood.surrogate.operator, y.flatten(1), 1.0)
     both = ScoreLikelihood(Images(A, (4, 4)), y, WhiteNoise(), surrogate)
-    options = {"steps": 10, "turns": 5}
+    options = {"steps": 10, "turns": 8, "anneal": 4.0}
     x = sample("slic", prior, both, 50, **options).x
     assert x.shape == (2, 50, D) and bool(torch.isfinite(x).all())
     assert float((x[1].mean(0) - x[0].mean(0)).mean()) > 0.1  # brighter data, brighter unknown

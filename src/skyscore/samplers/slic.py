@@ -54,7 +54,7 @@ class ScoreCorrected(Sampler):
 
     needs_density = False
 
-    def __init__(self, *, guidance: str = "mmps", cg_steps: int = 3, **options):
+    def __init__(self, *, guidance: str = "cla", cg_steps: int = 3, **options):
         super().__init__(**options)
         if guidance not in GUIDES:
             raise ValueError(f"{self.name}: no guidance {guidance!r} (known: {', '.join(GUIDES)})")
@@ -114,14 +114,15 @@ class SLIC(ScoreCorrected):
         inner: evaluations of the prior in one turn, and of the noise model; each run keeps 0.92 to 0.96 of its variance
             with 4 and 0.98 to 0.99 with 8.
         rho: coupling of the last turns, in prior units; by default the smallest error that unit noise allows.
-        anneal: the first turn's rho and tau over the last one's.
+        anneal: the first turn's rho and tau over the last one's; from high enough, what the surrogate took for light
+            and was a hit is decided anew.
     """
 
     name = "slic"
     exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 
     def __init__(
-        self, *, turns: int = 16, inner: int = 6, rho: float | None = None, anneal: float = 6.0, **options
+        self, *, turns: int = 24, inner: int = 6, rho: float | None = None, anneal: float = 40.0, **options
     ):
         super().__init__(**options)
         self.turns, self.inner, self.rho, self.anneal = turns, inner, rho, anneal
