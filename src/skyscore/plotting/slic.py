@@ -78,9 +78,10 @@ def draw_corner(figure: Any, example: Mapping[str, Any]) -> None:
             axes.axvline(truth[j], color="0.3", lw=0.8)
             for k, (name, x) in enumerate(draws.items()):
                 if row == column:
-                    axes.hist(x[:, i], 16, density=True, histtype="step", color=COLOUR[name], lw=1.2)
+                    axes.hist(x[:, i], 12, density=True, histtype="stepfilled", color=COLOUR[name], alpha=0.3)
+                    axes.hist(x[:, i], 12, density=True, histtype="step", color=COLOUR[name], lw=1.2)
                 else:
-                    axes.plot(x[:, j], x[:, i], MARKERS[k], ms=2, alpha=0.5, mew=0, color=COLOUR[name])
+                    axes.plot(x[:, j], x[:, i], MARKERS[k], ms=2.5, alpha=0.6, mew=0, color=COLOUR[name])
             if row > column:
                 axes.axhline(truth[i], color="0.3", lw=0.8)
             axes.tick_params(labelsize=6)
@@ -107,14 +108,14 @@ def draw_curves(axes: Any, title: str, wanted: tuple[str, ...], numbers: Mapping
         alpha, ecp = np.array(curve["alpha"]), np.array(curve["ecp"])
         if index == 0:
             low, high = np.array(curve["band"]) - alpha
-            axes.fill_between(alpha, low, high, color="0.85", lw=0, label="99 % of curves under the null")
+            axes.fill_between(alpha, low, high, color="0.85", lw=0, label="99 % of curves if calibrated")
         label = f"{LABELS[name]}: {numbers[f'slic/{name}/tarp_deviation']:.3f}"
         look = {"marker": MARKERS[index], "ms": 3.5, "markevery": max(1, len(alpha) // 12), "lw": 1.2}
         axes.plot(alpha, ecp - alpha, color=COLOUR[name], label=label, **look)
     axes.axhline(0, color="0.4", lw=0.8)
     axes.set_xlim(0, 1)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.55 * (high - low))  # room for the legend
+    axes.set_ylim(low, high + 0.45 * (high - low))  # room for the legend
     axes.set_title(f"{title}: mean |ECP - credibility|")
     axes.set_ylabel("ECP - credibility")
     axes.legend(fontsize=6.5, loc="upper left", frameon=False)
