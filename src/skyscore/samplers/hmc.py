@@ -14,12 +14,15 @@ of Metropolis. Momenta have the precision of a Gaussian posterior as their mass,
     C = \sigma_1^2 J (1 - J)^{-1}
 
 with J the Jacobian of the denoiser at the first level :math:`\sigma_1`, so that on a Gaussian prior a quarter of a
-turn is an independent draw. Chains begin as draws from that Gaussian posterior, and from one level to the next the
-linear map between the two carries them, :math:`x \leftarrow m_r + M_r^{-1/2} M_s^{1/2} (x - m_s)`. So the mass decides
-where chains start and how long their steps are, and not where they end. Steps follow each chain's own acceptance while
-levels fall and stand still at the last one. From there to zero samples move by one Euler step of the probability flow,
-:math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior variance v have that
-variance up to :math:`\sigma^4 / v`.
+turn is an independent draw. Chains begin as draws from that Gaussian posterior. From level s to r < s they are carried
+by the linear map between the two Gaussians and, for what is not Gaussian, by the probability flow,
+
+.. math:: x \leftarrow m_r + M_r^{-1/2} M_s^{1/2} (x - m_s) + s (s - r) [\nabla \log \pi_s(x) + M_s (x - m_s)]
+
+so the mass decides where chains start and how long their steps are, and not where they end. Steps follow each chain's
+own acceptance while levels fall and stand still at the last one. From there to zero samples move by one Euler step of
+the flow, :math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior variance v
+have that variance up to :math:`\sigma^4 / v`.
 
 References: Remy et al. (2022), arXiv:2201.05561, section 4 (annealing, Simpson integrals, flow at the end);
 Neal (2011), arXiv:1206.1901. Deviations: a mass, a schedule of levels in place of a test that lowers them.
@@ -90,13 +93,16 @@ class HMC(Sampler):
         trajectories = max(len(sigmas) // (2 * self.leapfrogs + 1), 2)
         held = min(int(self.hold * trajectories), trajectories - 2)
         levels = geometric(trajectories - held, sigmas[0], sigmas[-1]) + [sigmas[-1]] * held
-        mass = x = last = None
+        mass = x = score = last = None
         turn, taken = torch.full((n, 1), self.turn, **self.like), []
         for k, level in enumerate(self.bar(levels)):
             if level != last:
-                z = self.noise(n) if x is None else mass.half(x - mass.mean)
+                z, rest = self.noise(n), 0.0
+                if x is not None:
+                    z = mass.half(x - mass.mean)
+                    rest = last * (last - level) * (score + mass.half(z))  # what is not Gaussian in the flow
                 mass, last = Mass(self.covariance, self.data, self.centre, level), level
-                x = mass.mean + mass.half_inverse(z)
+                x = mass.mean + mass.half_inverse(z) + rest
                 score = self.score(x, level)
             x, score, probability = self.trajectory(x, score, level, mass, turn)
             if k < len(levels) - held:
