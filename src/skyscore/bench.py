@@ -19,6 +19,7 @@ from .diffusion.training import denoising_loss, train
 from .likelihoods import GaussianLikelihood
 from .operators import MatrixOperator
 from .operators.bench_lensing import bench_lensing
+from .operators.bench_radio import bench_radio
 from .priors import NeuralPrior
 from .provenance import provenance
 from .samplers import sample
@@ -116,6 +117,7 @@ def main() -> None:
     for title, call in (
         ("lensing", lambda: bench_lensing()),
         ("training", lambda: bench_training(prior, pixels, device)),
+        ("radio", lambda: bench_radio()),
         ("samplers", lambda: bench_samplers(prior, pixels, device)),
     ):
         print(f"{title} ...", flush=True)

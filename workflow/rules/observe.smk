@@ -20,7 +20,7 @@ rule observe:
         settings=problem_settings,
         roles=roles_of,
         seed=seed_of_observation,
-        code=code_version("problems", "operators", "likelihoods"),
+        code=code_version("problems", "operators", "likelihoods", "simulate"),
     message:
         "Observing {wildcards.problem}"
     script:
