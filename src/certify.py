@@ -9,7 +9,7 @@ from skyscore.provenance import provenance
 from skyscore.validation.certificate import certify
 
 
-def main(tests, priors, certificate, *, problem, sampler, default, code=None):
+def main(tests, priors, certificate, *, problem, sampler, default, learned_noise=False, code=None):
     contents = [io.read_json(path) for path in tests]
     found = {key: value for content in contents for key, value in content["numbers"].items()}
     own = {key.removeprefix(f"{problem}/{sampler}/"): value for key, value in found.items()}
@@ -18,7 +18,7 @@ def main(tests, priors, certificate, *, problem, sampler, default, code=None):
         for key, value in io.read_json(path)["numbers"].items():
             if key.endswith("/pqmass_chi2_dof"):
                 learned[key.split("/")[0]] = value
-    verdict = certify(own, learned)
+    verdict = certify(own, learned, learned_noise)
     flat = {f"{problem}/{sampler}/certified": int(verdict.certified)}
     if default:
         flat[f"{problem}/certified"] = int(verdict.certified)

@@ -17,7 +17,7 @@ from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 from skyscore.samplers import SAMPLERS, sample
 
-IMAGES = {"cpu": 512, "cuda": 4096}  # in one batch
+IMAGES = {"cpu": 256, "cuda": 4096}  # in one batch
 
 
 def budget(prior, shape, images, steps, device):

@@ -38,7 +38,6 @@ def test_what_passes_and_what_does_not():
         ({"chi2_mean": 1.06}, "chi2_mean is 1.06, allowed 0.95 to 1.05"),
         ({"simulations": 63}, "simulations is 63"),
         ({"pqmass_pooled_p": 0.005}, "pqmass_pooled_p is 0.005"),
-        ({"pqmass_residual_p": 0.005}, "pqmass_residual_p is 0.005"),
     ):
         verdict = certify(GOOD | wrong)
         assert not verdict.certified
@@ -53,7 +52,10 @@ def test_what_was_not_measured_is_refused():
         assert certify(found).reasons == [f"{key} was not measured"]
     # learned noise: residuals take the place of chi2
     found = {name: value for name, value in GOOD.items() if not name.startswith("chi2")}
-    assert certify(found | {"pqmass_residual_p": 0.4}).certified
+    assert certify(found | {"pqmass_residual_p": 0.4}, learned_noise=True).certified
+    refused = certify(found | {"pqmass_residual_p": 0.005}, learned_noise=True)
+    assert refused.reasons == ["pqmass_residual_p is 0.005, allowed 0.01 to 1"]
+    assert certify(found, learned_noise=True).reasons == ["pqmass_residual_p was not measured"]
 
 
 def test_held_out_truths_decide_nothing():

@@ -14,7 +14,7 @@ from skyscore.diffusion.network import Denoiser
 from skyscore.priors import NeuralPrior
 from skyscore.problems import PROBLEMS
 from skyscore.samplers import sample
-from skyscore.validation.ensemble import coverage_of, pooled_of
+from skyscore.validation.ensemble import coverage_of, noise_residuals_of, pooled_of
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -179,3 +179,5 @@ def test_pooled_samples_are_held_against_the_prior():
     assert pooled_of(samples, draws)["pqmass_pooled_p"] > 0.01
     assert pooled_of(samples + 0.5, draws)["pqmass_pooled_p"] < 0.01
     assert pooled_of(samples[:255], draws) == {}
+    assert noise_residuals_of(samples[:40, 0], draws)["pqmass_residual_p"] > 0.01
+    assert noise_residuals_of(samples[:39, 0], draws) == {}

@@ -83,12 +83,15 @@ class Certificate:
         return {"certified": int(self.certified), "reasons": self.reasons, "checks": checks}
 
 
-def certify(numbers: Mapping[str, float], priors: Mapping[str, float] | None = None) -> Certificate:
+def certify(
+    numbers: Mapping[str, float], priors: Mapping[str, float] | None = None, learned_noise: bool = False
+) -> Certificate:
     """The verdict on the numbers of one ensemble.
 
     Arguments:
         numbers: those of :mod:`skyscore.validation.ensemble`, and `simulations` and `samples`.
         priors: PQMass chi2 / dof of the prior and the noise model, by name; none where the prior is exact.
+        learned_noise: whether residuals are held against held-out noise, and not chi2 against 1.
     """
     infinite = float("inf")
     needed = {
@@ -103,7 +106,7 @@ def certify(numbers: Mapping[str, float], priors: Mapping[str, float] | None = N
     ):
         width = max(Z2, BAND_ERRORS * numbers[f"{band}_error"])
         needed[band] = (1 - width, 1 + width)
-    if "pqmass_residual_p" in numbers:
+    if learned_noise:
         needed["pqmass_residual_p"] = (P_VALUE, 1)
     else:
         allowed = numbers.get("chi2_allowed", 0.0)

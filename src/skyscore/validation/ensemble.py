@@ -32,6 +32,7 @@ __all__ = [
 REFERENCES = ("data", "other")
 LEVEL = 0.99  # of the band of all reference points together
 POOLED = 256  # simulations from which on pooled samples are tested against the prior
+RESIDUALS = 40  # residuals from which on they are tested against held-out noise
 UNCORRELATED = 3  # lags of the residuals that are looked at
 
 
@@ -158,10 +159,14 @@ def residuals_of(chi2: np.ndarray, whitened: np.ndarray) -> dict[str, float]:
 def noise_residuals_of(residuals: np.ndarray, held_out: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Residuals of one posterior sample per simulation `(N, ...)` against held-out noise `(n, ...)`, for learned noise.
 
+    Empty below 40 residuals, where cells hold too few.
+
     Returns:
         `pqmass_residual_chi2_dof`, `pqmass_residual_p`.
     """
-    result = pqmass(residuals, held_out, references=max(2, len(residuals) // 10), seed=seed)
+    if len(residuals) < RESIDUALS:
+        return {}
+    result = pqmass(residuals, held_out, references=len(residuals) // 10, seed=seed)
     return {"pqmass_residual_chi2_dof": result["chi2_dof"], "pqmass_residual_p": result["p_value"]}
 
 

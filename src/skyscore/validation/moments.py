@@ -35,6 +35,7 @@ import numpy as np
 __all__ = ["common_bias", "fourier_bands", "lag_correlation", "mean_squared_z", "signal_bands", "z_ratio"]
 
 FEW = 4  # vectors in a band
+MANY = 10  # simulations from which on the jackknife's estimate of a bias is better than none
 
 
 def z_ratio(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +70,8 @@ def mean_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
     top, bottom, N = above.sum(0), below.sum(0), len(above)
     value = (top / (bottom + floor)).mean()
     without = np.array([((top - a) / (bottom - b + floor)).mean() for a, b in zip(above, below, strict=True)])
-    value = N * value - (N - 1) * without.mean()  # less the bias of a ratio of sums, to O(1 / N^2)
+    if N >= MANY:  # less the bias of a ratio of sums, to O(1 / N^2)
+        value = N * value - (N - 1) * without.mean()
     return float(value), float(np.sqrt((N - 1) / N * np.square(without - without.mean()).sum()))
 
 
