@@ -54,7 +54,7 @@ class ScoreCorrected(Sampler):
 
     needs_density = False
 
-    def __init__(self, *, guidance: str = "cla", cg_steps: int = 3, **options):
+    def __init__(self, *, guidance: str = "mmps", cg_steps: int = 2, **options):
         super().__init__(**options)
         if guidance not in GUIDES:
             raise ValueError(f"{self.name}: no guidance {guidance!r} (known: {', '.join(GUIDES)})")
@@ -122,7 +122,7 @@ class SLIC(ScoreCorrected):
     exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 
     def __init__(
-        self, *, turns: int = 24, inner: int = 6, rho: float | None = None, anneal: float = 40.0, **options
+        self, *, turns: int = 20, inner: int = 6, rho: float | None = None, anneal: float = 12.0, **options
     ):
         super().__init__(**options)
         self.turns, self.inner, self.rho, self.anneal = turns, inner, rho, anneal
