@@ -1,4 +1,4 @@
-"""One sampler on the exact benchmark: numbers exact/<sampler>/<task>/<metric>, means over the priors of each task.
+"""One sampler on one task of the exact benchmark: numbers exact/<sampler>/<task>/<metric>, means over priors.
 
 `ratio`: sliced Wasserstein-2 distance to exact posterior draws over that between two exact sets, 1 is the floor;
 `ratio_error`: its standard error; `ratio_prior<k>`: of each prior; cost in evaluations and vector-Jacobian products.
@@ -22,22 +22,17 @@ def over_priors(found):
     return mean | {f"ratio_prior{index}": one["ratio"] for index, one in enumerate(found)}
 
 
-def main(numbers, *, name, sampler, settings, seed, code=None):
+def main(numbers, *, name, task, sampler, settings, seed, code=None):
     options = {key: value for key, value in sampler.items() if key != "name"}
     budget = {key: settings[key] for key in ("repeats", "pairs")}
-    priors = [make_prior(job_seed(seed, "prior", str(index))) for index in range(settings["priors"])]
-    flat = {}
-    for task in tqdm(settings["tasks"], desc=name):
-        found = []
-        for index, prior in enumerate(priors):
-            case = make_task(task, prior, job_seed(seed, "task", task, str(index)))
-            found.append(
-                measure(case, sampler["name"], options, settings["samples"], **budget, seed=seed + index)
-            )
-        flat |= {f"exact/{name}/{task}/{key}": value for key, value in over_priors(found).items()}
-    flat[f"exact/{name}/ratio_mean"] = sum(
-        flat[f"exact/{name}/{task}/ratio"] for task in settings["tasks"]
-    ) / len(settings["tasks"])
+    found = []
+    for index in tqdm(range(settings["priors"]), desc=f"{name}, {task}"):
+        prior = make_prior(job_seed(seed, "prior", str(index)))
+        case = make_task(task, prior, job_seed(seed, "task", task, str(index)))
+        found.append(
+            measure(case, sampler["name"], options, settings["samples"], **budget, seed=seed + index)
+        )
+    flat = {f"exact/{name}/{task}/{key}": value for key, value in over_priors(found).items()}
     io.write_numbers(numbers, flat, provenance({"sampler": sampler, **settings}, seed, code=code))
 
 

@@ -77,6 +77,7 @@ wildcard_constraints:
     prior=one_of(config["priors"]),
     problem=one_of(config["problems"]),
     sampler=one_of(config["samplers"]),
+    task=one_of(config["exact"]["tasks"]),
     path=one_of(FILES),
     exercise=one_of({problem["exercise"] for problem in config["problems"].values()} - {None}),
 
@@ -179,7 +180,7 @@ def slic_settings(wildcards):
 
 def exact_settings(wildcards):
     """What decides the tasks of the exact benchmark; which samplers are measured on them does not."""
-    return {key: value for key, value in config["exact"].items() if key != "samplers"}
+    return {key: value for key, value in config["exact"].items() if key not in ("samplers", "tasks")}
 
 
 # ---------------------------------------------------------------------------- inputs
@@ -382,6 +383,12 @@ def exact_of(target):
     return config["exact"]["samplers"] if target in ("simulated", "exact") else []
 
 
+def exact_numbers(target):
+    """The files of the exact benchmark, one per sampler and task."""
+    pairs = [(sampler, task) for sampler in exact_of(target) for task in config["exact"]["tasks"]]
+    return [f"<results>/exact/{sampler}/{task}.json" for sampler, task in pairs]
+
+
 def each(pattern, target, kind=None):
     """The pattern filled with every problem and each of its samplers."""
     pairs = [
@@ -426,7 +433,7 @@ def measured(target, kind=None):
         *each("<results>/{problem}/{sampler}/residuals.json", target, kind),
         *(f"<results>/exercises/{exercise}.json" for exercise in exercises_of(target)),
         *(["<results>/slic/parameters.json"] if slic_of(target) else []),
-        *(f"<results>/exact/{sampler}.json" for sampler in exact_of(target)),
+        *exact_numbers(target),
         *(
             path
             for problem in certified_of(target, kind)
@@ -470,7 +477,7 @@ def headlines():
     if not path.exists():
         return "Done."
     numbers = json.loads(path.read_text())
-    lead = ("certified", "chi2_dof", "einstein_radius_arcsec", "ratio_mean")
+    lead = ("certified", "chi2_dof", "einstein_radius_arcsec")
     chosen = {key: value for key, value in numbers.items() if key.rsplit("/", 1)[-1] in lead}
     lines = [f"  {key:<40} {value:.3f}" for key, value in chosen.items()]
     given = [os.path.relpath(path) for path in workflow.config_settings.configfiles]

@@ -156,7 +156,7 @@ rule plot_slic:
 
 rule plot_exact:
     input:
-        numbers=expand("<results>/exact/{sampler}.json", sampler=config["exact"]["samplers"]),
+        numbers=exact_numbers("simulated"),
     output:
         pdf="<results>/figures/exact.pdf",
         png=report(

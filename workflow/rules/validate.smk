@@ -146,11 +146,11 @@ rule slic_parameters:
 
 rule exact:
     output:
-        numbers="<results>/exact/{sampler}.json",
+        numbers="<results>/exact/{sampler}/{task}.json",
     log:
-        "<logs>/exact/{sampler}.log",
+        "<logs>/exact/{sampler}_{task}.log",
     benchmark:
-        "<benchmarks>/exact/{sampler}.tsv"
+        "<benchmarks>/exact/{sampler}_{task}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -159,11 +159,12 @@ rule exact:
         runtime=120,
     params:
         name="{sampler}",
+        task="{task}",
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         settings=exact_settings,
         seed=config["seed"],  # the same tasks for every sampler
         code=code_version("validation", "samplers", "priors", "likelihoods", "operators"),
     message:
-        "Measuring {wildcards.sampler} against exact posteriors"
+        "Measuring {wildcards.sampler} against exact posteriors ({wildcards.task})"
     script:
         "../../src/exact.py"
