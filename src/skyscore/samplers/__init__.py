@@ -20,7 +20,9 @@ from .tds import TDS
 
 __all__ = ["SAMPLERS", "Samples", "sample"]
 
-SAMPLERS: dict[str, type[Sampler]] = {c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)}
+SAMPLERS: dict[str, type[Sampler]] = {
+    c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)
+}
 
 
 def sample(
@@ -63,6 +65,8 @@ def sample(
     known = options_of(SAMPLERS[name])
     if unknown := sorted(set(options) - known):
         raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    if not SAMPLERS[name].needs_density and likelihood.has_density:
+        raise ValueError(f"{name}: corrects for a learned noise, and this likelihood has none; use mmps")
     if SAMPLERS[name].needs_density and not likelihood.has_density:
         takes = [key for key, c in SAMPLERS.items() if not c.needs_density]
         other = f" or a sampler that takes scores ({', '.join(takes)})" if takes else ""
