@@ -450,7 +450,7 @@ def products(target, kind=None):
         if not problems_of(target, kind) + exact_of(target):
             raise WorkflowError(f"no {target} problem is configured; add --configfile config/real.yaml")
         paths = figures(target, kind) + each("<results>/{problem}/{sampler}/posterior.fits", target, kind)
-        numbers = ["<results>/numbers.json"] if target == config["target"] else measured(target, kind)
+        numbers = ["<results>/numbers.json"] if target == config["target"] and kind is None else measured(target, kind)
         return paths + numbers
 
     return wanted
