@@ -126,6 +126,8 @@ def check_object(
                 )
             item_schema = extra
             if path == ("samplers",) and isinstance(item, Mapping):
+                if "name" in item:  # before its options, which nothing would know
+                    known_name(item["name"], sampler_options(), (*path, str(key), "name"), source, "sampler")
                 item_schema = sampler_schema(resolved(extra, root), item.get("name"))
             elif path == ("problems",) and isinstance(item, Mapping):
                 item_schema = problem_schema(resolved(extra, root), item.get("kind"))
