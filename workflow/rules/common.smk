@@ -223,7 +223,7 @@ def prior_samples_of_problem(wildcards):
 def regression_of(wildcards):
     """Weights of the direct regression, for problems that train one."""
     wanted = config["problems"][wildcards.problem].get("regression", 0)
-    return [f"<results>/{wildcards.problem}/regression.safetensors"] if wanted else []
+    return f"<results>/{wildcards.problem}/regression.safetensors" if wanted else []
 
 
 def prior_of(wildcards):
