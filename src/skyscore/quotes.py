@@ -18,7 +18,8 @@ __all__ = ["filled", "gather", "records"]
 ROOT = Path(__file__).resolve().parents[2]
 QUOTE = re.compile(r"(<!-- (?P<record>\w+):(?P<key>[^: ]+):(?P<format>\S+) -->)(?P<text>.*?)(<!-- -->)")
 FIGURES = {  # pictures of the documentation, from the figures of runs
-    "demo": ("exact.png", "lens_mmps.png", "prior_galaxies32.png"),
+    "exact": ("exact.png",),
+    "demo": ("lens_mmps.png", "prior_galaxies32.png"),
     "real": ("sdssj1430_mmps.png", "as209_mmps.png"),
 }
 
