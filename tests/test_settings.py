@@ -137,7 +137,7 @@ MISTAKES = [
     ("seed", "one", "seed is 'one', expected integer"),
     ("seed", True, "seed is True, expected integer"),
     ("seed", -1, "seed is -1, must be at least 0"),
-    ("target", "reel", "target is 'reel', not one of \"simulated\", \"real\", \"exact\"; did you mean 'real'?"),
+    ("target", "reel", 'target is \'reel\', not one of "simulated", "real", "exact"; did you mean \'real\'?'),
     ("train", "full", "train is 'full', expected boolean"),
     ("datasets.galaxies32.pixels", 8, "pixels is 8, must be at least 16"),
     ("problems.lens.samplers", [], "must have at least 1"),

@@ -56,7 +56,9 @@ SETTINGS = {
 DEFAULTS = {key: about["default"] for key, about in SETTINGS["properties"].items()}
 LONGEST = 16.0  # track [pixel]
 SPACING = 0.25  # of the charges along a track [pixel]
-MARGIN = 4  # simulated around the image and cut away after resampling; tracks from farther off are few [pixel]
+MARGIN = (
+    4  # simulated around the image and cut away after resampling; tracks from farther off are few [pixel]
+)
 
 
 def drizzle_kernel(sigma: float, radius: int = 2) -> np.ndarray:
