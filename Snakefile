@@ -20,15 +20,9 @@ resource_scopes:
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/download.smk"
-include: "workflow/rules/prepare.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/observe.smk"
-include: "workflow/rules/sample.smk"
-include: "workflow/rules/validate.smk"
-include: "workflow/rules/certify.smk"
-include: "workflow/rules/figures.smk"
+for part in "common inputs targets download prepare train observe sample validate certify figures".split():
+
+    include: f"workflow/rules/{part}.smk"
 
 
 rule all:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small arrays: threads cost more
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parents[1]
+OVERLAYS = {
+    "default": [],
+    **{name: ["--configfile", f"config/{name}.yaml"] for name in ("test", "real", "paper", "exact")},
+}
 SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
 
 
@@ -36,6 +41,12 @@ def run_snakemake(*arguments: str, cwd: Path = ROOT, timeout: float = 900) -> su
         stderr=subprocess.STDOUT,
         timeout=timeout,
     )
+
+
+def jobs(output: str) -> dict[str, int]:
+    """The table of jobs of a dry run."""
+    table = output.partition("Job stats:")[2]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
 @pytest.fixture(scope="session")

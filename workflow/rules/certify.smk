@@ -198,7 +198,7 @@ rule certify:
         problem="{problem}",
         sampler="{sampler}",
         default=lambda wildcards: default_sampler(wildcards.problem) == wildcards.sampler,
-        learned_noise=lambda wildcards: noise_model(wildcards.problem) is not None,
+        learned_noise=lambda wildcards: config["problems"][wildcards.problem]["noise"] is not None,
         code=code_version("validation/certificate"),
     message:
         "Certifying {wildcards.problem} by {wildcards.sampler}"

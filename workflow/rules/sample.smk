@@ -31,7 +31,7 @@ rule sample:
 rule train_regression:
     input:
         observation="<results>/{problem}/observation.h5",
-        images=prior_samples_of_problem,
+        images=draws_of_problem,
     output:
         network="<results>/{problem}/regression.safetensors",
     log:
