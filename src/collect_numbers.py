@@ -40,10 +40,10 @@ def tex(flat):
 
 def rst(flat, source):
     """The table of the report's first page."""
-    rows = [f'   "{key}", "{rounded(value)}"' for key, value in flat.items()]
+    rows = [(key, rounded(value)) for key, value in flat.items()]
     dirty = " with uncommitted changes" if source["git_dirty"] else ""
     made = f"Made by revision ``{source['git_revision']}``{dirty}, configuration ``{source['config_hash']}``."
-    return "\n".join([made, "", ".. csv-table::", '   :header: "number", "value"', "", *rows]) + "\n"
+    return f"{made}\n\n{io.csv_table(('number', 'value'), rows)}\n"
 
 
 def main(numbers, tex_file, table, provenance_file, *, inputs, settings):

@@ -17,8 +17,8 @@ def scores(flat):
 
 def table(found):
     """The numbers as the caption's table."""
-    rows = [f'   "{name}", "{rmse:.3g}", "{r:.3f}"' for name, (rmse, r) in found.items()]
-    return "\n".join([".. csv-table::", '   :header: "reconstruction", "RMSE", "r"', "", *rows])
+    rows = [(name, f"{rmse:.3g}", f"{r:.3f}") for name, (rmse, r) in found.items()]
+    return io.csv_table(("reconstruction", "RMSE", "r"), rows)
 
 
 def main(comparison, numbers, baselines, pdf, png, caption, *, problem):

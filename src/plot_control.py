@@ -13,18 +13,11 @@ def main(numbers, pdf, png, caption):
     for name in curves:
         z2, expected, p = (flat[f"control/{name}/{key}"] for key in ("z2", "z2_expected", "tarp_p"))
         verdict = "certified" if flat[f"control/{name}/certified"] else "**not certified**"
-        rows.append(f'   "{name}", "{z2:.3f}", "{expected:.3f}", "{p:.2g}", "{verdict}"')
-    head = '   :header: "samples", "mean squared z", "closed form", "p of coverage", "verdict"'
+        rows.append((name, f"{z2:.3f}", f"{expected:.3f}", f"{p:.2g}", verdict))
+    head = ("samples", "mean squared z", "closed form", "p of coverage", "verdict")
     made = content["provenance"]
-    lines = [
-        ".. csv-table::",
-        head,
-        "",
-        *rows,
-        "",
-        f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}.",
-    ]
-    io.write_text(caption, "\n".join(lines) + "\n")
+    origin = f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
+    io.write_text(caption, f"{io.csv_table(head, rows)}\n\n{origin}\n")
 
 
 if "snakemake" in globals():

@@ -15,9 +15,8 @@ def table(contents, problem):
                     flat[f"{problem}/{sampler}/{prefix}tarp_{key}"] for key in ("deviation", "p", "inside")
                 )
                 verdict = "inside" if inside else "**outside**"
-                rows.append(f'   "{sampler}", "{origin}", "{deviation:.3f}", "{p:.2g}", "{verdict}"')
-    head = '   :header: "sampler", "truths", "largest deviation", "p", "band"'
-    return "\n".join([".. csv-table::", head, "", *rows])
+                rows.append((sampler, origin, f"{deviation:.3f}", f"{p:.2g}", verdict))
+    return io.csv_table(("sampler", "truths", "largest deviation", "p", "band"), rows)
 
 
 def main(numbers, pdf, png, caption, *, problem, samplers):

@@ -11,13 +11,8 @@ def table(flat):
         if key.endswith("/ratio"):
             _, sampler, task, _ = key.split("/")
             error = flat.get(f"exact/{sampler}/{task}/ratio_error")
-            rows.append(
-                f'   "{sampler}", "{task}", "{value:.2f}", "{"" if error is None else f"{error:.2f}"}"'
-            )
-    return (
-        "\n".join([".. csv-table::", '   :header: "sampler", "task", "ratio", "standard error"', "", *rows])
-        + "\n"
-    )
+            rows.append((sampler, task, f"{value:.2f}", "" if error is None else f"{error:.2f}"))
+    return io.csv_table(("sampler", "task", "ratio", "standard error"), rows)
 
 
 def main(numbers, pdf, png, caption):
@@ -27,7 +22,7 @@ def main(numbers, pdf, png, caption):
     io.write_figure(
         [pdf, png], figure, provenance({"drawn_from": [content["provenance"] for content in contents]})
     )
-    io.write_text(caption, table(flat))
+    io.write_text(caption, f"{table(flat)}\n")
 
 
 if "snakemake" in globals():

@@ -8,12 +8,8 @@ SHOWN = ("rmse", "sd", "error_over_sd", "distance_to_prior", "distance_to_truth"
 
 def table(numbers, cases):
     """The numbers as the caption's table, one line per case."""
-    head = ", ".join(f'"{name.replace("_", " ")}"' for name in ("case", *SHOWN))
-    rows = [
-        ", ".join([f'   "{label}"', *(f'"{numbers[name][key]:.3g}"' for key in SHOWN)])
-        for name, label in cases.items()
-    ]
-    return "\n".join([".. csv-table::", f"   :header: {head}", "", *rows])
+    rows = [(label, *(f"{numbers[name][key]:.3g}" for key in SHOWN)) for name, label in cases.items()]
+    return io.csv_table([name.replace("_", " ") for name in ("case", *SHOWN)], rows)
 
 
 def main(panels, numbers, pdf, png, caption, *, exercise):

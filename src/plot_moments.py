@@ -12,11 +12,10 @@ def table(numbers):
     keys = ("z2", "z2_error", "mira_score", "mira_reference", "mira_z", "chi2_mean", "common_bias_p")
     shown = [key for key in keys if any(key in found for found in numbers.values())]
     rows = [
-        ", ".join([f'   "{name}"', *(f'"{found[key]:.3f}"' if key in found else '""' for key in shown)])
+        (name, *(f"{found[key]:.3f}" if key in found else "" for key in shown))
         for name, found in numbers.items()
     ]
-    head = ", ".join(f'"{key}"' for key in ("sampler", *shown))
-    return "\n".join([".. csv-table::", f"   :header: {head}", "", *rows])
+    return io.csv_table(("sampler", *shown), rows)
 
 
 def main(coverage, mira, moments, certificates, pdf, png, caption, *, problem, samplers):

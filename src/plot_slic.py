@@ -10,12 +10,11 @@ COLUMNS = ("tarp_deviation", "bias_z", "rms_z", "width_ratio", "acceptance")
 def table(flat):
     """One line per likelihood."""
     rows = [
-        f'   "{label}", ' + ", ".join(f'"{flat[f"slic/{name}/{key}"]:.3f}"' for key in COLUMNS)
+        (label, *(f"{flat[f'slic/{name}/{key}']:.3f}" for key in COLUMNS))
         for name, label in LABELS.items()
         if f"slic/{name}/tarp_deviation" in flat
     ]
-    header = ", ".join(f'"{key.replace("_", " ")}"' for key in ("likelihood", *COLUMNS))
-    return "\n".join([".. csv-table::", f"   :header: {header}", "", *rows]) + "\n"
+    return io.csv_table([key.replace("_", " ") for key in ("likelihood", *COLUMNS)], rows)
 
 
 def main(numbers, pdf, png, caption):
@@ -25,7 +24,7 @@ def main(numbers, pdf, png, caption):
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
     count, calls = flat["slic/simulations"], flat["slic/evaluations"]
     first = f"{count:.0f} simulations, {calls:,.0f} evaluations of the noise model."
-    io.write_text(caption, f"{first}\n\n{table(flat)}")
+    io.write_text(caption, f"{first}\n\n{table(flat)}\n")
 
 
 if "snakemake" in globals():

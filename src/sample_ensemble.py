@@ -15,7 +15,7 @@ from skyscore import io
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.samplers import SAMPLERS, sample
+from skyscore.samplers import sample_problem
 
 IMAGES = {"cpu": 256, "cuda": 4096}  # in one batch
 
@@ -38,18 +38,13 @@ def main(
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
     data, network = torch.as_tensor(io.read_simulations(simulations).data), load_prior(prior, device)
-    options = {"sigma_max": network.sigma_max, "sigma_min": network.sigma_min}
-    options |= {key: value for key, value in sampler.items() if key != "name"}
-    scores = noise and not SAMPLERS[sampler["name"]].needs_density
-    noise_model = load_prior(noise, device) if scores else None
+    model = load_prior(noise, device) if noise else None
     generator, images = io.generator(seed, device), n * len(data)
     print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
     x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
     with tqdm(total=len(data), desc="simulations") as bar:
         for y in data.split(max(1, IMAGES.get(device, 512) // n)):
-            likelihood = problem.score_likelihood(noise_model, y) if scores else problem.likelihood_of(y)
-            likelihood = likelihood.to(dtype=torch.float32)
-            samples = sample(sampler["name"], network, likelihood, n, generator=generator, **options)
+            samples = sample_problem(sampler, network, problem, n, noise=model, y=y, generator=generator)
             x.append(samples.x.float().cpu().numpy())
             ancestors += samples.diagnostics.get("ancestors", [])
             nfe, nvjp = nfe + samples.nfe * len(y) / len(data), nvjp + samples.nvjp * len(y) / len(data)

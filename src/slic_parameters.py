@@ -12,43 +12,13 @@ from skyscore.priors import load_prior
 from skyscore.provenance import provenance
 from skyscore.validation.parametric import Blob
 from skyscore.validation.slic_parameters import (
-    coverage,
     evaluations,
+    example,
     learned_and_gaussian,
     linear_control,
     student_control,
+    summary,
 )
-
-
-def summary(fits, truth, references, scale, width):
-    """Numbers and curve of one likelihood's fits; widths relative to `width` (N, D)."""
-    curve, z = coverage(fits, truth, references, scale), (fits.mean - truth) / fits.sd
-    numbers = {
-        "tarp_deviation": curve.mean_deviation,
-        "tarp_p_value": curve.p_value,
-        "bias_z": float(z.mean(0).abs().max()),
-        "rms_z": float(z.square().mean().sqrt()),
-        "width_ratio": float((fits.sd / width).median()),
-        "acceptance": fits.acceptance,
-        "rhat": fits.rhat,
-    }
-    return numbers, {"alpha": curve.alpha, "ecp": curve.ecp, "band": curve.band, "pointwise": curve.pointwise}
-
-
-def example(fits, truth, data, model):
-    """The simulation that two likelihoods disagree about more than 90 per cent: images and draws of both."""
-    gap = ((fits["learned"].mean - fits["gaussian"].mean) / fits["gaussian"].sd).norm(dim=1)
-    i = int(gap.argsort()[int(0.9 * (len(gap) - 1))])
-    clean = model(truth[i : i + 1])[0]
-    shown = {name: model.parameters(fits[name].u[i]).numpy() for name in ("gaussian", "learned")}
-    return {
-        "names": model.names,
-        "data": data[i].numpy(),
-        "truth_image": clean.numpy(),
-        "noise": (data[i] - clean).numpy(),
-        "truth": model.parameters(truth[i]).numpy(),
-        "draws": shown,
-    }
 
 
 def main(noise, held_out, numbers, *, settings, seed, device="auto", code=None):

@@ -13,7 +13,7 @@ from skyscore import io, plotting
 from skyscore.problems import Panel, load_problem
 from skyscore.problems.lens import LensProblem
 from skyscore.samplers import Samples
-from skyscore.simulate.galaxies import simulate_galaxies
+from skyscore.simulate.galaxies import Galaxies
 from skyscore.validation.spectra import agreement, rings, spectra
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "src"))
@@ -69,7 +69,7 @@ def test_agreement_is_over_the_footprint():
 
 @pytest.fixture(scope="module")
 def lens():
-    return LensProblem.simulate(SETTINGS, simulate_galaxies(12, 16, seed=1), seed=3)
+    return LensProblem.simulate(SETTINGS, Galaxies.simulate(12, 16, seed=1), seed=3)
 
 
 def test_lens_baselines_find_the_source(lens):
@@ -96,7 +96,7 @@ def compared(lens, tmp_path_factory):
     """The files of one problem, from the observation to the comparison."""
     folder = tmp_path_factory.mktemp("compare")
     io.write_observation(folder / "observation.h5", lens)
-    io.write_dataset(folder / "held_out.h5", held_out=simulate_galaxies(20, 16, seed=2))
+    io.write_dataset(folder / "held_out.h5", held_out=Galaxies.simulate(20, 16, seed=2))
     truth = torch.as_tensor(lens.arrays["truth"])
     for k, name in enumerate(("mmps", "cla")):
         noise = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(k))

@@ -15,7 +15,7 @@ from skyscore.problems import load_problem
 from skyscore.problems.lens import LensProblem
 from skyscore.samplers import Samples, sample
 from skyscore.simulate import SIMULATORS
-from skyscore.simulate.galaxies import simulate_galaxies
+from skyscore.simulate.galaxies import Galaxies
 from skyscore.simulate.shapes import LETTERS, letter, ring
 from skyscore.validation.exercises import position
 
@@ -70,7 +70,7 @@ def test_settings_of_shapes_are_checked():
 
 @pytest.fixture(scope="module")
 def moments():
-    return MomentsPrior.fit(simulate_galaxies(300, 16, seed=1), rank=60)
+    return MomentsPrior.fit(Galaxies.simulate(300, 16, seed=1), rank=60)
 
 
 def dense(prior) -> GaussianPrior:
@@ -88,7 +88,7 @@ def test_gaussian_prior_is_that_of_its_covariance(moments):
 
 
 def test_gaussian_prior_has_the_moments_of_its_images():
-    images = simulate_galaxies(400, 16, seed=3)
+    images = Galaxies.simulate(400, 16, seed=3)
     prior = MomentsPrior.fit(images, rank=200)
     drawn = prior.sample(4000, torch.Generator().manual_seed(0)).numpy()
     assert np.abs(drawn.mean(0) - images.mean(0)).max() < 0.03
@@ -109,7 +109,7 @@ def test_gaussian_prior_survives_a_file(moments, tmp_path):
 
 
 def test_rule_trains_the_gaussian_prior(tmp_path):
-    io.write_dataset(tmp_path / "train.h5", train=simulate_galaxies(40, 16, seed=1))
+    io.write_dataset(tmp_path / "train.h5", train=Galaxies.simulate(40, 16, seed=1))
     train_prior.main(
         tmp_path / "train.h5",
         tmp_path / "p.safetensors",
@@ -126,7 +126,7 @@ def test_rule_trains_the_gaussian_prior(tmp_path):
 
 def test_mmps_under_the_gaussian_prior_gives_the_exact_posterior(moments):
     """The mean under the misspecified prior of the exercise is that of the closed form."""
-    observation = LensProblem.simulate({**SETTINGS, "snr": 5}, simulate_galaxies(3, 16, seed=2), seed=1)
+    observation = LensProblem.simulate({**SETTINGS, "snr": 5}, Galaxies.simulate(3, 16, seed=2), seed=1)
     likelihood = load_problem(observation).likelihood
     exact = dense(moments).posterior(likelihood)
     samples = sample("mmps", moments, likelihood, 64, steps=120, sigma_max=20.0, sigma_min=0.005, cg_steps=30)
@@ -170,14 +170,14 @@ def test_gaussian_posterior_relaxes_to_the_prior_as_noise_grows():
 
 
 def test_scripts_of_an_exercise(tmp_path):
-    images, names = simulate_galaxies(6, 16, seed=1), ("lens", "lens1")
+    images, names = Galaxies.simulate(6, 16, seed=1), ("lens", "lens1")
     for name, snr in zip(names, (30, 1), strict=True):
         observation = LensProblem.simulate({**SETTINGS, "snr": snr}, images, seed=3)
         io.write_observation(tmp_path / f"{name}_o.h5", observation)
         noise = torch.randn(6, 1, 16, 16, generator=torch.Generator().manual_seed(snr))
         samples = Samples(torch.as_tensor(observation.arrays["truth"]) + noise / snr, 1.0, 0.0)
         io.write_samples(tmp_path / f"{name}.h5", samples, load_problem(observation))
-    io.write_dataset(tmp_path / "prior.h5", samples=simulate_galaxies(30, 16, seed=5))
+    io.write_dataset(tmp_path / "prior.h5", samples=Galaxies.simulate(30, 16, seed=5))
     out = [tmp_path / name for name in ("e.h5", "e.json", "e.pdf", "e.png", "e.rst")]
     exercise.main(
         [tmp_path / f"{name}_o.h5" for name in names],
@@ -200,7 +200,7 @@ def test_scripts_of_an_exercise(tmp_path):
 
 def test_cases_with_one_seed_share_truth_and_noise():
     """The noise in units of its own deviation is that of the problem whose seed is taken."""
-    images = simulate_galaxies(6, 16, seed=1)
+    images = Galaxies.simulate(6, 16, seed=1)
     a, b = (LensProblem.simulate({**SETTINGS, "snr": snr}, images, seed=3) for snr in (30, 3))
     assert np.array_equal(a.arrays["truth"], b.arrays["truth"])
     z = [(o.arrays["image"] - o.arrays["noiseless"]) / o.arrays["std"] for o in (a, b)]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from skyscore.simulate.galaxies import DEFAULTS, draw_parameters, render, simulate_galaxies
+from skyscore.simulate.galaxies import Galaxies
 
 
 def binned(x, factor):
@@ -13,7 +14,7 @@ def binned(x, factor):
 
 def test_pixels_integrate_surface_brightness():
     """The same galaxies on twice the pixels, averaged 2 x 2, are those on the coarse ones."""
-    fine, coarse = simulate_galaxies(40, 64, seed=3), simulate_galaxies(40, 32, seed=3)
+    fine, coarse = Galaxies.simulate(40, 64, seed=3), Galaxies.simulate(40, 32, seed=3)
     error = np.sqrt(((binned(fine, 2) - coarse) ** 2).mean() / (coarse**2).mean())
     assert error < 0.02
     flux = fine.sum((1, 2, 3)) / 4 / coarse.sum((1, 2, 3))
@@ -21,30 +22,31 @@ def test_pixels_integrate_surface_brightness():
 
 
 def test_brightness_is_positive_with_peaks_of_order_one():
-    x = simulate_galaxies(200, 32, seed=0)
+    x = Galaxies.simulate(200, 32, seed=0)
     assert x.dtype == np.float32 and x.shape == (200, 1, 32, 32)
     assert (x >= 0).all() and np.isfinite(x).all()
     assert 0.5 < np.median(x.max((1, 2, 3))) < 3
 
 
-def test_same_seed_same_galaxies_and_more_of_them():
-    a, b = simulate_galaxies(20, 16, seed=1), simulate_galaxies(20, 16, seed=1)
+def test_same_seed_same_galaxies_in_any_chunks(monkeypatch):
+    a, b = Galaxies.simulate(20, 16, seed=1), Galaxies.simulate(20, 16, seed=1)
     assert np.array_equal(a, b)
-    assert not np.allclose(a, simulate_galaxies(20, 16, seed=2))
-    assert np.allclose(a, simulate_galaxies(20, 16, seed=1, chunk=7))
+    assert not np.allclose(a, Galaxies.simulate(20, 16, seed=2))
+    monkeypatch.setattr(Galaxies, "CHUNK", 7)
+    assert np.allclose(a, Galaxies.simulate(20, 16, seed=1))
 
 
 def parameters(**changes):
     """One plain exponential disk: no bulge, arms or clumps, in the middle."""
-    p = draw_parameters(1, {}, np.random.default_rng(0))
+    p = Galaxies.draw(1, Galaxies.completed({}), np.random.default_rng(0))
     plain = {"x": 0, "y": 0, "B": 0, "kappa": 0, "q": 1, "R": 0.3, "log_peak": 0, "pa": 0}
     p |= {k: np.array([float(v)]) for k, v in {**plain, **changes}.items()}
     p["clump_f"] = np.zeros_like(p["clump_f"])
-    return p
+    return {k: torch.as_tensor(v, dtype=torch.float32) for k, v in p.items()}
 
 
 def test_half_light_radius_of_a_face_on_disk():
-    image = render(parameters(), 128)[0, 0].numpy()
+    image = Galaxies.render(parameters(), 128)[0, 0].numpy()
     axis = (np.arange(128) + 0.5) / 64 - 1
     inside = np.hypot(axis, axis[:, None]) < 0.3
     # the field cuts the outer disk: 1 - (1 + R/h) e^(-R/h) within the circle of radius 1, its corners a little more
@@ -54,7 +56,7 @@ def test_half_light_radius_of_a_face_on_disk():
 
 
 def test_axis_ratio_and_position_angle():
-    image = render(parameters(q=0.4, pa=np.pi / 2), 64)[0, 0].numpy().astype(float)
+    image = Galaxies.render(parameters(q=0.4, pa=np.pi / 2), 64)[0, 0].numpy().astype(float)
     axis = (np.arange(64) + 0.5) / 32 - 1
     x2, y2 = (image * axis**2).sum() / image.sum(), (image * axis[:, None] ** 2).sum() / image.sum()
     assert np.sqrt(x2 / y2) == pytest.approx(0.4, abs=0.05)  # long along y
@@ -62,7 +64,7 @@ def test_axis_ratio_and_position_angle():
 
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="clumpz"):
-        simulate_galaxies(1, 32, {"clumpz": 1})
+        Galaxies.simulate(1, 32, {"clumpz": 1})
     with pytest.raises(ValueError, match="16 or more"):
-        simulate_galaxies(1, 8)
-    assert set(DEFAULTS) >= {"sersic_index", "axis_ratio", "arm_strength", "clumps"}
+        Galaxies.simulate(1, 8)
+    assert set(Galaxies.completed({})) >= {"sersic_index", "axis_ratio", "arm_strength", "clumps"}

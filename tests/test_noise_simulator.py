@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from skyscore.diffusion.training import symmetry
-from skyscore.simulate.noise import DEFAULTS, Noise, detector, drizzle_kernel
+from skyscore.simulate.noise import Noise, detector, drizzle_kernel
 
+DEFAULTS = Noise.completed({})
 QUIET = {"tracks": 0.0, "hot": 0.0, "stripes": [0.0, 0.0]}
 
 

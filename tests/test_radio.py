@@ -22,14 +22,14 @@ from skyscore.problems.flux import moments_of
 from skyscore.problems.radio import SETTINGS, RadioProblem, with_defaults
 from skyscore.problems.radio_real import calibrate_weights, read_visibilities, scatter_in_cells
 from skyscore.problems.radio_simulated import cell_of
-from skyscore.simulate.galaxies import simulate_galaxies
+from skyscore.simulate.galaxies import Galaxies
 
 SMALL = {"field": 1.6, "antennas": 12, "integrations": 6}
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return simulate_galaxies(300, 16, {}, seed=2)
+    return Galaxies.simulate(300, 16, {}, seed=2)
 
 
 @pytest.fixture(scope="module")

@@ -228,9 +228,8 @@ def test_a_sampler_sees_only_the_denoiser(name):
     assert torch.equal(bare.x, wrapped.x)
     assert bare.nfe == wrapped.nfe == opaque.calls / 30  # counted truly
     assert bare.nfe <= 24
-    assert (bare.nvjp > 0.5) <= SAMPLERS[
-        name
-    ].needs_vjp  # half a product is what questions about the prior cost
+    # a gradient through the prior at every level, or a few products in all: questions about the prior
+    assert (bare.nvjp > 1) == SAMPLERS[name].needs_vjp
 
 
 @pytest.mark.parametrize("name", COMMON)

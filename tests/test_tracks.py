@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skyscore.simulate import SIMULATORS
-from skyscore.simulate.disks import simulate_disks
+from skyscore.simulate.disks import Disks
 from skyscore.simulate.tracks import C, spiral_array, thermal_noise, uv_tracks
 
 FREQUENCY = C / 1e9  # one metre is one wavelength
@@ -65,14 +65,14 @@ def test_radiometer_equation():
 
 def test_disks():
     """Same seed, same disks at any size; positive, of order one, with a dark annulus and light within the frame."""
-    images = simulate_disks(24, 32, seed=4)
+    images = Disks.simulate(24, 32, seed=4)
     assert images.shape == (24, 1, 32, 32) and images.dtype == np.float32 and images.min() >= 0
     assert np.array_equal(images, SIMULATORS["disks"].simulate(24, 32, {}, 4))
-    double = simulate_disks(24, 64, seed=4).reshape(24, 1, 32, 2, 32, 2).mean((3, 5))
+    double = Disks.simulate(24, 64, seed=4).reshape(24, 1, 32, 2, 32, 2).mean((3, 5))
     assert np.abs(double - images).mean() < 0.02 * images.max()
     border = np.concatenate((images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1]), -1)
     assert border.max() < 0.02 * images.max()
-    face_on = simulate_disks(
+    face_on = Disks.simulate(
         8, 64, {"inclination": [0.0, 1.0], "gaps": 1, "spiral_fraction": 0, "offset": 0}, 1
     )
     y, x = np.mgrid[:64, :64] - 31.5
@@ -82,6 +82,6 @@ def test_disks():
         steps = np.diff(light / pixels)
         assert (steps > 0).any() and (steps < 0).any()  # it falls into the gap and rises to the ring
     with pytest.raises(ValueError, match="unknown"):
-        simulate_disks(1, 32, {"rings": 3})
+        Disks.simulate(1, 32, {"rings": 3})
     with pytest.raises(ValueError, match="16"):
-        simulate_disks(1, 8)
+        Disks.simulate(1, 8)

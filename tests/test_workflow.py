@@ -126,7 +126,9 @@ def test_every_rule_says_what_a_scheduler_needs(block):
     assert not re.search(r"retries|partition|account", block), "these belong into profiles"
     # what fetches is decided by checksums, what draws or gathers by its inputs: all others hash the library behind them
     by_input = rule.startswith("plot_") or rule in {"download_file", "collect_numbers"}
-    assert ("code=code_version(" in block) == (not by_input), f"{rule} would not notice a change of the library"
+    assert ("code=code_version(" in block) == (not by_input), (
+        f"{rule} would not notice a change of the library"
+    )
 
 
 def test_functions_are_apart_from_rules():

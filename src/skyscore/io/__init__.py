@@ -6,6 +6,7 @@
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
 """
 
+from .captions import csv_table
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, write_bytes, write_text
@@ -30,6 +31,7 @@ __all__ = [
     "InputError",
     "atomic",
     "check_imaging",
+    "csv_table",
     "flush",
     "generator",
     "logged",

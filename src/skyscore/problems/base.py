@@ -86,7 +86,7 @@ class Problem:
     @property
     def likelihood(self) -> GaussianLikelihood:
         """p(y | x) of an image x in prior units, compressed to at most D data."""
-        raise NotImplementedError
+        raise NotImplementedError(f"problems of kind {self.kind!r} define no likelihood")
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Surface brightness in observed units of images x in prior units: flux_scale x + flux_offset."""
@@ -126,11 +126,11 @@ class Problem:
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
         """Fit of samples x (n, C, H, W) to all data: `chi2_dof` (n,) and further numbers."""
-        raise NotImplementedError
+        raise NotImplementedError(f"problems of kind {self.kind!r} define no residuals")
 
     def panels(self, x: Tensor) -> list[Panel]:
         """What the figure of samples x (n, C, H, W) shows, in order; the first is the data."""
-        raise NotImplementedError
+        raise NotImplementedError(f"problems of kind {self.kind!r} define no panels")
 
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
         """Classical reconstructions by name: images (H, W) in physical units on the frame of the unknown.

@@ -10,7 +10,7 @@ import torch
 from ..io import InputError
 from ..operators.interferometry import ARCSEC, Interferometer, primary_beam, to_complex, to_real
 from ..operators.uvplane import average_cells
-from ..simulate.disks import simulate_disks
+from ..simulate.disks import Disks
 from ..simulate.tracks import spiral_array, thermal_noise, uv_tracks
 
 __all__ = ["cell_of", "check_sampling", "simulate_radio"]
@@ -30,7 +30,7 @@ def simulate_radio(
     generator = np.random.default_rng(seed)
     pixels = images.shape[-1]
     if s["source"] == "disk":
-        truth = simulate_disks(1, pixels, seed=int(generator.integers(2**31)))[0].astype(np.float64)
+        truth = Disks.simulate(1, pixels, seed=int(generator.integers(2**31)))[0].astype(np.float64)
     else:
         truth = np.asarray(images[generator.integers(len(images))], dtype=np.float64)
     truth *= s["flux"] / truth.sum()

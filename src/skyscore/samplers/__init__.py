@@ -18,7 +18,7 @@ from .slic import SLIC
 from .slic_hmc import SLICHMC
 from .tds import TDS
 
-__all__ = ["SAMPLERS", "Samples", "sample"]
+__all__ = ["SAMPLERS", "Samples", "sample", "sample_problem"]
 
 SAMPLERS: dict[str, type[Sampler]] = {
     c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)
@@ -86,6 +86,29 @@ def sample(
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
     nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
     return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)
+
+
+def sample_problem(settings: dict, prior, problem, n: int, *, noise=None, y=None, **more) -> Samples:
+    """Samples the posterior of a problem's observation, or of other data by its instrument.
+
+    Arguments:
+        settings: a block of the configuration's `samplers`: `name`, `steps`, options.
+        prior: a learned prior; its `sigma_max` and `sigma_min` bound the noise levels unless the settings do.
+        problem: a :class:`skyscore.problems.base.Problem`.
+        n: samples per observation.
+        noise: learned noise model; samplers that need a density get the problem's own (Gaussian) likelihood instead.
+        y: data `(N, M)` of N observations in place of the problem's own.
+        more: `generator` and `progress` of :func:`sample`.
+    """
+    options = {"sigma_max": prior.sigma_max, "sigma_min": prior.sigma_min, **settings}
+    name = options.pop("name")
+    if noise is not None and not SAMPLERS[name].needs_density:
+        likelihood = problem.score_likelihood(noise, y)
+    else:
+        likelihood = problem.likelihood if y is None else problem.likelihood_of(y)
+    return sample(
+        name, prior, likelihood.to(dtype=torch.float32), n, **options, **more
+    )  # float32 as the network
 
 
 def options_of(sampler: type[Sampler]) -> set[str]:

@@ -26,7 +26,19 @@ class Simulator:
     @staticmethod
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
         """n images, float32 of shape (n, 1, pixels, pixels), in prior units (of order one)."""
-        raise NotImplementedError
+        raise NotImplementedError("a simulator defines simulate(n, pixels, settings, seed)")
+
+    @classmethod
+    def completed(cls, settings: dict | None) -> dict:
+        """The settings with the defaults of the schema filled in.
+
+        Raises:
+            ValueError: for a setting that does not exist.
+        """
+        defaults = {key: node["default"] for key, node in cls.SETTINGS["properties"].items()}
+        if unknown := set(settings or {}) - set(defaults):
+            raise ValueError(f"{cls.kind}: unknown settings {sorted(unknown)}; known: {sorted(defaults)}")
+        return {**defaults, **(settings or {})}
 
     @staticmethod
     def covariance(pixels: int, settings: dict) -> np.ndarray | None:

@@ -105,7 +105,7 @@ class Convergence(Simulator):
 
 def completed(settings: dict) -> dict:
     """Settings with defaults; `maps` as the list of files of one split."""
-    s = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
+    s = Convergence.completed(settings)
     return {**s, "maps": [] if isinstance(s["maps"], dict) else s["maps"]}
 
 

@@ -18,11 +18,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .base import Simulator
+from .rendered import Rendered, averaged, fine_axis
 
-__all__ = ["DEFAULTS", "Disks", "simulate_disks"]
+__all__ = ["Disks"]
 
 # fmt: off
 RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
@@ -55,14 +54,12 @@ SETTINGS = {
     },
 }
 # fmt: on
-DEFAULTS = {key: node["default"] for key, node in SETTINGS["properties"].items()}
 CORE = 0.02  # softening of the centre [half field]
 EDGE = 12.0  # exponent p of the outer edge
 
 
-def draw_parameters(n: int, settings: dict, g: np.random.Generator) -> dict[str, np.ndarray]:
+def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.ndarray]:
     """Parameters of n disks, each an array of shape `(n,)`; `(n, gaps)` for those of gaps and rings."""
-    s = {**DEFAULTS, **settings}
 
     def uniform(key, *shape):
         return g.uniform(*s[key], (n, *shape))
@@ -91,12 +88,10 @@ def draw_parameters(n: int, settings: dict, g: np.random.Generator) -> dict[str,
     return p
 
 
-def render(p: dict[str, np.ndarray], pixels: int, oversample: int = 4) -> Tensor:
-    """Surface brightness of shape `(n, 1, pixels, pixels)`: the mean over oversample^2 points of each pixel."""
-    t = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in p.items()}
+def render(t: dict[str, Tensor], pixels: int) -> Tensor:
+    """Surface brightness `(n, 1, pixels, pixels)`: the mean over the points of each pixel."""
     one = {k: v[:, None, None] for k, v in t.items() if v.ndim == 1}
-    side = pixels * oversample
-    axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
+    axis = fine_axis(pixels)
     dx, dy = axis[None, None, :] - one["x"], axis[None, :, None] - one["y"]
     c, s = torch.cos(one["pa"]), torch.sin(one["pa"])
     u, v = c * dx + s * dy, (-s * dx + c * dy) / one["cos_i"]
@@ -111,46 +106,13 @@ def render(p: dict[str, np.ndarray], pixels: int, oversample: int = 4) -> Tensor
         light = light * (1 + contrast * torch.exp(-0.5 * ((r - centre - 2 * width) / width) ** 2))
     winding = torch.log(r) / one["tan_pitch"]
     light = light * torch.exp(one["kappa"] * torch.cos(2 * (theta - winding) - one["phase"]))
-    image = torch.nn.functional.avg_pool2d(light[:, None], oversample)
-    cell = torch.nn.functional.adaptive_avg_pool2d(image, 16).amax(dim=(1, 2, 3))
-    return image * (t["log_peak"].exp() / cell)[:, None, None, None]
+    return averaged(light, t["log_peak"])
 
 
-def simulate_disks(
-    n: int, pixels: int, settings: dict | None = None, seed: int = 0, progress: bool = False, chunk: int = 64
-) -> np.ndarray:
-    """Independent disks.
-
-    Arguments:
-        n: number of disks; pixels: on a side of the field.
-        settings: changes to `DEFAULTS`.
-        seed: of the parameters; the same for any number of pixels.
-
-    Returns:
-        float32 array of shape `(n, 1, pixels, pixels)`, positive, in prior units (peaks of order 1).
-
-    Raises:
-        ValueError: for a setting that does not exist, or fewer than 16 pixels.
-    """
-    settings = settings or {}
-    if unknown := set(settings) - set(DEFAULTS):
-        raise ValueError(f"simulate_disks: unknown settings {sorted(unknown)}; known: {sorted(DEFAULTS)}")
-    if pixels < 16:
-        raise ValueError(f"simulate_disks: {pixels} pixels cannot hold a disk; use 16 or more")
-    p = draw_parameters(n, settings, np.random.default_rng(seed))
-    images = np.empty((n, 1, pixels, pixels), np.float32)
-    for start in tqdm(range(0, n, chunk), desc="disks", unit_scale=chunk, disable=not progress):
-        part = slice(start, start + chunk)
-        images[part] = render({k: v[part] for k, v in p.items()}, pixels).numpy()
-    return images
-
-
-class Disks(Simulator):
+class Disks(Rendered):
     """See the module."""
 
     kind = "disks"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
-
-    @staticmethod
-    def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
-        return simulate_disks(n, pixels, settings, seed, progress)
+    draw = staticmethod(draw_parameters)
+    render = staticmethod(render)

@@ -22,11 +22,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .base import Simulator
+from .rendered import Rendered, averaged, fine_axis
 
-__all__ = ["DEFAULTS", "Galaxies", "draw_parameters", "render", "simulate_galaxies"]
+__all__ = ["Galaxies"]
 
 # fmt: off
 RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
@@ -61,14 +60,12 @@ SETTINGS = {
     },
 }
 # fmt: on
-DEFAULTS = {key: node["default"] for key, node in SETTINGS["properties"].items()}
 MAX_CLUMPS = 32
 CORE = 0.03  # softening of the cusp [half field], so that a finite oversampling integrates it
 
 
-def draw_parameters(n: int, settings: dict, generator: np.random.Generator) -> dict[str, np.ndarray]:
+def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.ndarray]:
     """Parameters of n galaxies, each an array of shape `(n,)` (`(n, MAX_CLUMPS)` for those of clumps)."""
-    s, g = {**DEFAULTS, **settings}, generator
 
     def uniform(key):
         return g.uniform(*s[key], n)
@@ -102,12 +99,10 @@ def draw_parameters(n: int, settings: dict, generator: np.random.Generator) -> d
     return p
 
 
-def render(p: dict[str, np.ndarray], pixels: int, oversample: int = 4) -> Tensor:
-    """Surface brightness of shape `(n, 1, pixels, pixels)`: the mean over oversample^2 points of each pixel."""
-    t = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in p.items()}
+def render(t: dict[str, Tensor], pixels: int) -> Tensor:
+    """Surface brightness `(n, 1, pixels, pixels)`: the mean over the points of each pixel."""
     one = {k: v[:, None, None] for k, v in t.items() if v.ndim == 1}
-    side = pixels * oversample
-    axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
+    axis = fine_axis(pixels)
     dx, dy = axis[None, None, :] - one["x"], axis[None, :, None] - one["y"]
     c, s = torch.cos(one["pa"]), torch.sin(one["pa"])
     u, v = c * dx + s * dy, -s * dx + c * dy  # along the major and the minor axis
@@ -138,9 +133,7 @@ def render(p: dict[str, np.ndarray], pixels: int, oversample: int = 4) -> Tensor
     bulge = torch.exp(-b * ((r_bulge / one["Rb"]) ** (1 / n) - 1)) / norm
 
     light = one["B"] * bulge + (1 - one["B"]) * (disk + clumps(t, u, v, h))
-    image = torch.nn.functional.avg_pool2d(light[:, None], oversample)
-    cell = torch.nn.functional.adaptive_avg_pool2d(image, 16).amax(dim=(1, 2, 3))
-    return image * (t["log_peak"].exp() / cell)[:, None, None, None]
+    return averaged(light, t["log_peak"])
 
 
 def clumps(t: dict[str, Tensor], u: Tensor, v: Tensor, h: Tensor) -> Tensor:
@@ -156,42 +149,10 @@ def clumps(t: dict[str, Tensor], u: Tensor, v: Tensor, h: Tensor) -> Tensor:
     return light
 
 
-def simulate_galaxies(
-    n: int, pixels: int, settings: dict | None = None, seed: int = 0, progress: bool = False, chunk: int = 64
-) -> np.ndarray:
-    """Independent galaxies.
-
-    Arguments:
-        n: number of galaxies.
-        pixels: pixels on a side of the field.
-        settings: changes to `DEFAULTS`.
-        seed: of the parameters; the same for any number of pixels.
-
-    Returns:
-        float32 array of shape `(n, 1, pixels, pixels)`, positive, in prior units (peaks of order 1).
-
-    Raises:
-        ValueError: for a setting that does not exist, or fewer than 16 pixels.
-    """
-    settings = settings or {}
-    if unknown := set(settings) - set(DEFAULTS):
-        raise ValueError(f"simulate_galaxies: unknown settings {sorted(unknown)}; known: {sorted(DEFAULTS)}")
-    if pixels < 16:
-        raise ValueError(f"simulate_galaxies: {pixels} pixels cannot hold a galaxy; use 16 or more")
-    p = draw_parameters(n, settings, np.random.default_rng(seed))
-    images = np.empty((n, 1, pixels, pixels), np.float32)
-    for start in tqdm(range(0, n, chunk), desc="galaxies", unit_scale=chunk, disable=not progress):
-        part = slice(start, start + chunk)
-        images[part] = render({k: v[part] for k, v in p.items()}, pixels).numpy()
-    return images
-
-
-class Galaxies(Simulator):
+class Galaxies(Rendered):
     """See the module."""
 
     kind = "galaxies"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
-
-    @staticmethod
-    def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
-        return simulate_galaxies(n, pixels, settings, seed, progress)
+    draw = staticmethod(draw_parameters)
+    render = staticmethod(render)

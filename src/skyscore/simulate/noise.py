@@ -53,7 +53,6 @@ SETTINGS = {
     },
 }
 # fmt: on
-DEFAULTS = {key: about["default"] for key, about in SETTINGS["properties"].items()}
 LONGEST = 16.0  # track [pixel]
 SPACING = 0.25  # of the charges along a track [pixel]
 MARGIN = (
@@ -124,9 +123,7 @@ class Noise(Simulator):
         Raises:
             ValueError: for a setting that does not exist.
         """
-        if unknown := set(settings) - set(DEFAULTS):
-            raise ValueError(f"noise: unknown settings {sorted(unknown)}; known: {sorted(DEFAULTS)}")
-        s, g = {**DEFAULTS, **settings}, np.random.default_rng(seed)
+        s, g = Noise.completed(settings), np.random.default_rng(seed)
         f, out = drizzle_kernel(s["kernel"]), np.empty((n, 1, pixels, pixels), np.float32)
         chunk, reach = 512, len(f) // 2
         for start in tqdm(range(0, n, chunk), desc="noise", unit_scale=chunk, disable=not progress):

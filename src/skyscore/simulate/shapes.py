@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .base import Simulator
-from .galaxies import simulate_galaxies
+from .galaxies import Galaxies
 
 __all__ = ["LETTERS", "Shapes", "letter", "ring"]
 
@@ -72,7 +72,7 @@ def ring(pixels: int, centre: np.ndarray, radius: float = 0.35, width: float = 0
 def pair(pixels: int, generator: np.random.Generator) -> np.ndarray:
     """Two galaxies (pixels, pixels), 0.7 to 0.9 of half the field apart at any angle, the second fainter."""
     small = {"disk_radius": [0.18, 0.2], "offset": 0.0, "brightness_scatter": 0.0}
-    both = simulate_galaxies(2, pixels, small, int(generator.integers(2**31)))[:, 0]
+    both = Galaxies.simulate(2, pixels, small, int(generator.integers(2**31)))[:, 0]
     distance, angle = 0.5 * generator.uniform(0.7, 0.9), generator.uniform(0, 2 * np.pi)
     shift = np.rint(0.5 * pixels * distance * np.array([np.sin(angle), np.cos(angle)])).astype(int)
     image = np.roll(both[0], shift, (0, 1)) + generator.uniform(0.4, 0.9) * np.roll(both[1], -shift, (0, 1))
@@ -99,8 +99,7 @@ class Shapes(Simulator):
 
     @staticmethod
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
-        defaults = {key: node["default"] for key, node in Shapes.SETTINGS["properties"].items()}
-        own, generator = {**defaults, **settings}, np.random.default_rng(seed)
+        own, generator = Shapes.completed(settings), np.random.default_rng(seed)
         images = np.empty((n, 1, pixels, pixels), np.float32)
         for image in images:
             form = own["forms"][generator.integers(len(own["forms"]))]

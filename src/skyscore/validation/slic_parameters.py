@@ -32,10 +32,12 @@ __all__ = [
     "Fits",
     "coverage",
     "evaluations",
+    "example",
     "fit",
     "learned_and_gaussian",
     "linear_control",
     "student_control",
+    "summary",
 ]
 
 CLIP = 4.0  # robust standard deviations, of the clipped Gaussian
@@ -229,3 +231,34 @@ def coverage(fits: Fits, truth: Tensor, references: Tensor, scale: Tensor, seed:
     """TARP of the samples around `references` `(N, D)`, distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
     samples, t, r = (v / scale for v in (fits.u.transpose(0, 1), truth, references))
     return tarp(samples.numpy(), t.numpy(), r.numpy(), seed=seed)
+
+
+def summary(fits: Fits, truth: Tensor, references: Tensor, scale: Tensor, width: Tensor) -> tuple[dict, dict]:
+    """Numbers and coverage curve of one likelihood's fits, those of `coverage`; widths relative to `width` (N, D)."""
+    curve, z = coverage(fits, truth, references, scale), (fits.mean - truth) / fits.sd
+    numbers = {
+        "tarp_deviation": curve.mean_deviation,
+        "tarp_p_value": curve.p_value,
+        "bias_z": float(z.mean(0).abs().max()),
+        "rms_z": float(z.square().mean().sqrt()),
+        "width_ratio": float((fits.sd / width).median()),
+        "acceptance": fits.acceptance,
+        "rhat": fits.rhat,
+    }
+    return numbers, {"alpha": curve.alpha, "ecp": curve.ecp, "band": curve.band, "pointwise": curve.pointwise}
+
+
+def example(fits: dict[str, Fits], truth: Tensor, data: Tensor, model) -> dict:
+    """The simulation that two likelihoods disagree about more than 90 per cent: images and draws of both."""
+    gap = ((fits["learned"].mean - fits["gaussian"].mean) / fits["gaussian"].sd).norm(dim=1)
+    i = int(gap.argsort()[int(0.9 * (len(gap) - 1))])
+    clean = model(truth[i : i + 1])[0]
+    shown = {name: model.parameters(fits[name].u[i]).numpy() for name in ("gaussian", "learned")}
+    return {
+        "names": model.names,
+        "data": data[i].numpy(),
+        "truth_image": clean.numpy(),
+        "noise": (data[i] - clean).numpy(),
+        "truth": model.parameters(truth[i]).numpy(),
+        "draws": shown,
+    }

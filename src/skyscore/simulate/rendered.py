@@ -1,0 +1,66 @@
+"""Sources given by parameters and rendered on pixels: what kinds of them have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
+from tqdm import tqdm
+
+from .base import Simulator
+
+__all__ = ["CELLS", "OVERSAMPLE", "Rendered", "averaged", "fine_axis"]
+
+OVERSAMPLE = 4  # points on a side of a pixel, over which brightness is averaged
+CELLS = 16  # on a side of the field; the brightest one sets the unit of brightness
+
+
+def fine_axis(pixels: int) -> Tensor:
+    """Coordinates of the points, `(pixels * OVERSAMPLE,)`, in units of half the field, 0 in its middle."""
+    side = pixels * OVERSAMPLE
+    return (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
+
+
+def averaged(light: Tensor, log_peak: Tensor) -> Tensor:
+    """Pixels `(n, 1, h, w)` of brightness at the points `(n, H, W)`; the brightest cell is exp(log_peak), `(n,)`."""
+    image = avg_pool2d(light[:, None], OVERSAMPLE)
+    brightest = adaptive_avg_pool2d(image, CELLS).amax(dim=(1, 2, 3))
+    return image * (log_peak.exp() / brightest)[:, None, None, None]
+
+
+class Rendered(Simulator):
+    """Independent sources whose parameters do not depend on the number of pixels: a seed gives the same sources."""
+
+    CHUNK: ClassVar[int] = 64  # rendered at once
+
+    @staticmethod
+    def draw(n: int, settings: dict, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        """Parameters of n sources, each an array `(n, ...)`."""
+        raise NotImplementedError("a rendered kind of source defines draw(n, settings, generator)")
+
+    @staticmethod
+    def render(parameters: dict[str, Tensor], pixels: int) -> Tensor:
+        """Surface brightness `(n, 1, pixels, pixels)` in prior units."""
+        raise NotImplementedError("a rendered kind of source defines render(parameters, pixels)")
+
+    @classmethod
+    def simulate(
+        cls, n: int, pixels: int, settings: dict | None = None, seed: int = 0, progress: bool = False
+    ) -> np.ndarray:
+        """n sources, float32 `(n, 1, pixels, pixels)`, positive, in prior units (peaks of order 1).
+
+        Raises:
+            ValueError: for a setting that does not exist, or fewer than 16 pixels.
+        """
+        if pixels < CELLS:
+            raise ValueError(f"{cls.kind}: {pixels} pixels cannot hold a source; use {CELLS} or more")
+        drawn = cls.draw(n, cls.completed(settings), np.random.default_rng(seed))
+        p = {key: torch.as_tensor(value, dtype=torch.float32) for key, value in drawn.items()}
+        images = np.empty((n, 1, pixels, pixels), np.float32)
+        for start in tqdm(range(0, n, cls.CHUNK), cls.kind, unit_scale=cls.CHUNK, disable=not progress):
+            part = slice(start, start + cls.CHUNK)
+            images[part] = cls.render({key: value[part] for key, value in p.items()}, pixels).numpy()
+        return images
