@@ -54,7 +54,7 @@ def learn(images, settings, seed, checkpoint, checkpoint_every, device):
     """A denoiser trained on images (N, C, H, W), and the record of its training."""
     torch.manual_seed(seed)
     about = settings["pixels"], round(float(images.std()), 4), settings["network"]
-    hybrid = settings.get("kind") == "hybrid"
+    hybrid = settings["kind"] == "hybrid"
     model = (
         HybridDenoiser(*about, torch.from_numpy(power_of(images, settings))) if hybrid else Denoiser(*about)
     )
@@ -68,7 +68,7 @@ def main(start, prior, *, name, settings, seed, checkpoint_every, device="auto",
         return
     checkpoint = Path("checkpoints") / f"{name}-{fingerprint([settings, seed])}.safetensors"
     images = io.read_dataset(start, "train")
-    if settings.get("kind") == "gaussian":
+    if settings["kind"] == "gaussian":
         made = {"settings": settings, "provenance": provenance(settings, seed, code=code)}
         MomentsPrior.fit(images, {key: json.dumps(value) for key, value in made.items()}).save(prior)
         return

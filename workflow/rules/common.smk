@@ -135,17 +135,16 @@ def dataset_settings(wildcards):
 def prior_settings(wildcards):
     """What decides the weights of a prior; its hash is kept with them.
 
-    How often a checkpoint is kept decides nothing; the default symmetry goes unsaid, as in weights older than the key.
+    How often a checkpoint is kept decides nothing.
     """
     prior = config["priors"][wildcards.prior]
     dataset = config["datasets"][prior["dataset"]]
-    idle = {"checkpoint_every": prior["training"]["checkpoint_every"], "symmetry": "square"}
     return {
-        **({"kind": prior["kind"]} if prior["kind"] != "neural" else {}),
+        "kind": prior["kind"],
         "pixels": dataset["pixels"],
         "images": {"n": dataset["train"], dataset["kind"]: dataset[dataset["kind"]]},
         "network": prior["network"],
-        "training": {key: value for key, value in prior["training"].items() if idle.get(key) != value},
+        "training": {key: value for key, value in prior["training"].items() if key != "checkpoint_every"},
     }
 
 
