@@ -71,17 +71,31 @@ def test_a_mirror_named_later_runs_nothing_again(snakemake, workflow):
     assert jobs(mirrored[0]) == jobs(mirrored[1])
 
 
+def probe(workflow, text: str) -> None:
+    """Adds a line of Python at the end of the copy's Snakefile, where all functions of the workflow are known."""
+    (workflow / "workflow" / "rules" / "probe.smk").write_text(text + "\n")
+    with open(workflow / "Snakefile", "a") as file:
+        file.write('\n\ninclude: "workflow/rules/probe.smk"\n')
+
+
 def test_seeds_are_those_of_the_library(snakemake, workflow):
     """The Snakefile derives them without torch; the library's function must give the same."""
     from skyscore.seeds import job_seed
 
-    (workflow / "workflow" / "rules" / "probe.smk").write_text(
-        'print("seed is", seed_of("sample")(["lens", "mmps"]))\n'
-    )
-    with open(workflow / "Snakefile", "a") as file:
-        file.write('\n\ninclude: "workflow/rules/probe.smk"\n')
+    probe(workflow, 'print("seed is", seed_of("sample")(["lens", "mmps"]))')
     done = snakemake("-n", "download", cwd=workflow)
     assert f"seed is {job_seed(1, 'sample', 'lens', 'mmps')}\n" in done.stdout
+
+
+@pytest.mark.parametrize("train, steps", [("true", 4000), ("full", 13000), ("false", 13000)])
+def test_short_and_full_training(snakemake, workflow, train, steps):
+    names = "type('Wildcards', (), {'prior': 'galaxies32'})"
+    probe(workflow, f'print("steps are", prior_settings({names})["training"]["steps"])')
+    done = snakemake(
+        "-n", "--config", f"train={train}", "--", "results/demo/priors/galaxies32.safetensors", cwd=workflow
+    )
+    assert f"steps are {steps}\n" in done.stdout
+    assert ("prepare" in jobs(done.stdout)) == (train != "false")
 
 
 # ---------------------------------------------------------------------------- form

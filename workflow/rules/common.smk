@@ -138,13 +138,18 @@ def prior_settings(wildcards):
     How often a checkpoint is kept decides nothing.
     """
     prior = config["priors"][wildcards.prior]
+    training = {
+        key: value for key, value in prior["training"].items() if key not in ("checkpoint_every", "short")
+    }
+    if config["train"] is True:
+        training["steps"] = min(training["steps"], prior["training"]["short"])
     dataset = config["datasets"][prior["dataset"]]
     return {
         "kind": prior["kind"],
         "pixels": dataset["pixels"],
         "images": {"n": dataset["train"], dataset["kind"]: dataset[dataset["kind"]]},
         "network": prior["network"],
-        "training": {key: value for key, value in prior["training"].items() if key != "checkpoint_every"},
+        "training": training,
     }
 
 
