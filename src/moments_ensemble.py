@@ -26,11 +26,12 @@ def main(
     spectrum = observed.likelihood.spectrum()
     V, s = spectrum.V.double().cpu().numpy(), spectrum.s.double().cpu().numpy()
     images = io.read_dataset(draws, "samples")[made.drawn :]
-    snr = signal_to_noise(V, s, images.reshape(len(images), -1))
+    images = images.reshape(len(images), -1)
+    snr, spread = signal_to_noise(V, s, images), images.std(0)
     flat = {}
     for prefix, part in by_origin(made.drawn, len(samples)):
         x, y = torch.as_tensor(samples[part]), torch.as_tensor(made.data[part])
-        found = moments_of(samples[part], made.truths[part], V, snr)
+        found = moments_of(samples[part], made.truths[part], V, snr, spread)
         if noise:
             residuals = observed.residual_images(x[:, :1], y).flatten(0, 2).numpy()  # all exposures
             found |= noise_residuals_of(residuals, io.read_dataset(noise, "held_out"), seed)

@@ -10,6 +10,7 @@ from skyscore.validation.moments import (
     fourier_bands,
     lag_correlation,
     mean_squared_z,
+    pixel_groups,
     signal_bands,
     z_ratio,
 )
@@ -28,6 +29,31 @@ def test_unbiased_for_few_samples_of_any_law(law, S):
         errors.append(error)
     assert np.mean(values) == pytest.approx(1, abs=4 * np.std(values) / np.sqrt(60) + 0.005)
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.35)
+
+
+def rare(seed, shape):
+    """Exchangeable draws of light that is seldom there: one in 50 of the first half of the pixels."""
+    g = np.random.default_rng(seed)
+    chance = np.where(np.arange(shape[-1]) < shape[-1] // 2, 1 / 50, 1)
+    return g.standard_gamma(1.0, shape) * (g.random(shape) < chance)
+
+
+def test_pixels_that_are_seldom_lit():
+    """The ratio of all sums is 1 with a small error; halves are parted by the prior's spread and tested apart."""
+    found = [
+        pixel_groups(rare(s, (8, 64, 200)), rare(1000 + s, (64, 200)), np.arange(200)) for s in range(40)
+    ]
+    for name in ("z2", "z2_faint", "z2_bright"):
+        values, errors = np.array([one[name] for one in found]).T
+        assert np.mean(values) == pytest.approx(1, abs=4 * np.std(values) / np.sqrt(40))
+        assert np.mean(errors) == pytest.approx(np.std(values), rel=0.4)
+    single = [
+        mean_squared_z(*z_ratio(rare(s, (8, 64, 200)), rare(1000 + s, (64, 200))))[1] for s in range(10)
+    ]
+    assert np.mean(single) > 3 * np.mean([one["z2"][1] for one in found])
+    dim = rare(0, (8, 64, 200)) * np.where(np.arange(200) < 100, 0.5, 1)
+    value, error = pixel_groups(dim, rare(1000, (64, 200)), np.arange(200))["z2_faint"]
+    assert value > 1 + 3 * error
 
 
 def test_width_and_bias_show():

@@ -26,7 +26,14 @@ REFERENCES = {
     "other": "regions around samples of\nother data",
 }
 ORIGINS = {"prior": "truths drawn from the prior", "held_out_": "held-out truths"}
-GROUPS = {"z2": "pixels", "z2_snr_low": "SNR\n< 1/3", "z2_snr_one": "SNR\n1/3-3", "z2_snr_high": "SNR\n> 3"}
+GROUPS = {
+    "z2": "pixels",
+    "z2_faint": "faint\nhalf",
+    "z2_bright": "bright\nhalf",
+    "z2_snr_low": "SNR\n< 1/3",
+    "z2_snr_one": "SNR\n1/3-3",
+    "z2_snr_high": "SNR\n> 3",
+}
 
 
 def outside(curve: Mapping[str, Any]) -> bool:
@@ -115,11 +122,12 @@ def draw_moments(
     bands = sorted(
         (key for key in first if key.startswith("z2_k") and not key.endswith("_error")), key=low_end
     )
-    snr = [key for key in GROUPS if key in first and key != "z2"]
+    halves = [key for key in ("z2_faint", "z2_bright") if key in first]
+    snr = [key for key in GROUPS if key in first and key.startswith("z2_snr")]
     with plt.rc_context(STYLE):
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.4), width_ratios=[1, 1.7, 0.8])
         draw_ranks(left, ranks, failed, samples)
-        draw_z(middle, numbers, failed, ["z2", *bands, *snr])
+        draw_z(middle, numbers, failed, ["z2", *halves, *bands, *snr])
         draw_mira(right, numbers, failed)
         figure.suptitle(title)
     return figure
@@ -204,6 +212,7 @@ COLUMNS = {
     "tarp_inside": ("coverage", lambda name: name == "tarp_inside"),
     "mira_z": ("MIRA\n(s.e.)", lambda name: name == "mira_z"),
     "z2": ("z2\npixels", lambda name: name == "z2"),
+    "half": ("z2 worse\nhalf", lambda name: name in ("z2_faint", "z2_bright")),
     "k": ("z2 worst\nscale", lambda name: name.startswith("z2_k")),
     "snr": ("z2 worst\nSNR", lambda name: name.startswith("z2_snr")),
     "chi2": ("chi2 or\nresidual p", lambda name: name in ("chi2_mean", "pqmass_residual_p")),

@@ -88,7 +88,8 @@ class Sampler:
         sigma_max: first level; `None` takes 10 times the largest standard deviation of the prior, found by power
             iteration on the denoiser's Jacobian.
         sigma_min: last level; `None` takes a tenth of the smallest standard deviation the data allow, at least
-            1e-4 of the first level.
+            5e-5 of the first level: ended with E[x0] at a level sigma, a direction of variance v keeps
+            v / (v + sigma^2) of it.
         batch: images per network call.
     """
 
@@ -159,7 +160,7 @@ class Sampler:
         if self.sigma_min is not None:
             return top, self.sigma_min
         s = float(self.data.s.max()) if len(self.data.s) else 0.0
-        return top, max(0.1 / max(s, 1.0), 1e-4 * top)
+        return top, max(0.1 / max(s, 1.0), 5e-5 * top)
 
     def prior_scale(self, iterations: int = 6) -> float:
         """Largest standard deviation of the prior in any direction: at a huge level, Cov[x0] = sigma^2 dD/dx.

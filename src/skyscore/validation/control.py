@@ -96,7 +96,9 @@ def control(
     whitened = (data[:, None] - x) / noise**0.5
     covered, curves = coverage_of(images, theta, estimates, seed=seed)
     numbers = {"simulations": simulations, "samples": samples} | covered
-    numbers |= mira_of(images, theta) | moments_of(images, theta, V, signal_to_noise(V, s, draws))
+    numbers |= mira_of(images, theta) | moments_of(
+        images, theta, V, signal_to_noise(V, s, draws), draws.std(0)
+    )
     numbers |= residuals_of(np.square(whitened).mean(2), whitened[:, 0])
     numbers["z2_expected"] = expected(method, prior.values[0].numpy(), noise, samples)
     verdict = certify(numbers)

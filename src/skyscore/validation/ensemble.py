@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from .mira import mira
-from .moments import common_bias, fourier_bands, lag_correlation, mean_squared_z, signal_bands, z_ratio
+from .moments import common_bias, fourier_bands, lag_correlation, pixel_groups, signal_bands
 from .pqmass import pqmass
 from .tarp import tarp
 
@@ -119,13 +119,19 @@ def mira_of(samples: np.ndarray, truths: np.ndarray) -> dict[str, float]:
 
 
 def moments_of(
-    samples: np.ndarray, truths: np.ndarray, V: np.ndarray | None = None, snr: np.ndarray | None = None
+    samples: np.ndarray,
+    truths: np.ndarray,
+    V: np.ndarray | None = None,
+    snr: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Mean squared z: `z2` over pixels, `z2_k<low>` by Fourier band, `z2_snr_<band>` along the singular vectors V by
-    their signal-to-noise ratios (:func:`signal_to_noise`; images too large for V go without), each with `_error`;
+    """Mean squared z: `z2` over pixels, `z2_faint` and `z2_bright` over halves of them by the prior's `spread`
+    (standard deviation of each pixel, `(D,)`), `z2_k<low>` by Fourier band, `z2_snr_<band>` along the singular
+    vectors V by their signal-to-noise ratios (:func:`signal_to_noise`; images too large for V go without), each
+    with `_error`;
     `common_bias` and its `_p`."""
     x, theta = by_simulation(samples, truths)
-    found = {"z2": mean_squared_z(*z_ratio(x, theta))}
+    found = pixel_groups(x, theta, spread)
     found |= {f"z2_{name}": value for name, value in fourier_bands(samples.swapaxes(0, 1), truths).items()}
     if V is not None:
         found |= {f"z2_{name}": value for name, value in signal_bands(x, theta, V, snr).items()}

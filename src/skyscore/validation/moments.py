@@ -6,17 +6,20 @@ unbiased sample variance :math:`v_i` of the S samples of simulation i,
 .. math:: E[(\theta_i - \bar x_i)^2] = (1 + 1/S) \, E[v_i], \qquad
     z^2 = \frac{\sum_i (\theta_i - \bar x_i)^2}{(1 + 1/S) \sum_i v_i}
 
-for each coordinate (a pixel, a Fourier mode, a singular vector of the whitened operator), then averaged over the
-coordinates of a group. The ratio of sums is 1 up to O(1/N) for any posterior, O(1/N^2) by jackknife. The mean of
-single ratios would be (1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and it
-scatters more at small S.
+for each coordinate (a Fourier mode, a singular vector of the whitened operator), then averaged over the coordinates
+of a group. The ratio of sums is 1 up to O(1/N) for any posterior, O(1/N^2) by jackknife. The mean of single ratios
+would be (1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and it scatters more at
+small S. Pixels are summed over too, :math:`z^2 = \sum_{ij} / \sum_{ij}`: in a dark corner light is a rare event, one
+pixel's sums over simulations hold one or two of them or none, and the mean over pixels of such ratios has a standard
+error of 0.1 to 0.3 where the ratio of all sums has 0.05.
 Above 1, samples are too narrow or off the truth; below, too wide.
 
 Standard errors are by jackknife over simulations, the only independent unit.
 
-Groups: all pixels; Fourier bands of wave number k = 0-2, 2-4, 4-8, ... cycles per image; singular vectors by the
-signal-to-noise ratio of their coefficient, s times the prior's standard deviation along it: below 1/3 (the prior
-decides), 1/3 to 3 (where approximations of the likelihood err most), above 3 (the data decide).
+Groups: all pixels; the half of them in which the prior varies less, and the other half; Fourier bands of wave number
+k = 0-2, 2-4, 4-8, ... cycles per image; singular vectors by the signal-to-noise ratio of their coefficient, s times the
+prior's standard deviation along it: below 1/3 (the prior decides), 1/3 to 3 (where approximations of the likelihood err
+most), above 3 (the data decide).
 
 `common_bias` is :math:`N |\bar e|^2 / \overline{|e|^2}` of the errors :math:`e_i = \theta_i - \bar x_i`, 1 if
 simulations have no error in common; its p-value is by random signs of the e_i (two-sided laws are assumed).
@@ -32,7 +35,16 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["common_bias", "fourier_bands", "lag_correlation", "mean_squared_z", "signal_bands", "z_ratio"]
+__all__ = [
+    "common_bias",
+    "fourier_bands",
+    "lag_correlation",
+    "mean_squared_z",
+    "pixel_groups",
+    "pooled_squared_z",
+    "signal_bands",
+    "z_ratio",
+]
 
 FEW = 4  # vectors in a band
 MANY = 10  # simulations from which on the jackknife's estimate of a bias is better than none
@@ -73,6 +85,29 @@ def mean_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
     if N >= MANY:  # less the bias of a ratio of sums, to O(1 / N^2)
         value = N * value - (N - 1) * without.mean()
     return float(value), float(np.sqrt((N - 1) / N * np.square(without - without.mean()).sum()))
+
+
+def pooled_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
+    """The ratio of sums over simulations and coordinates, and its standard error, both by jackknife."""
+    return mean_squared_z(above.sum(1, keepdims=True), below.sum(1, keepdims=True))
+
+
+def pixel_groups(
+    samples: np.ndarray, truths: np.ndarray, spread: np.ndarray | None = None
+) -> dict[str, tuple[float, float]]:
+    """z^2 and its error over all pixels, `z2`, and over halves of them, `z2_faint` and `z2_bright`.
+
+    Arguments:
+        samples: `(S, N, D)`; truths: `(N, D)`.
+        spread: the prior's standard deviation of each pixel `(D,)`, whose median parts the halves; None for no halves.
+    """
+    above, below = z_ratio(samples, truths)
+    found = {"z2": pooled_squared_z(above, below)}
+    if spread is None:
+        return found
+    bright = spread > np.median(spread)
+    halves = {"z2_faint": ~bright, "z2_bright": bright}
+    return found | {name: pooled_squared_z(above[:, half], below[:, half]) for name, half in halves.items()}
 
 
 def fourier_bands(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[float, float]]:
