@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from skyscore import settings
+from skyscore.overlays import sizes
 
 ROOT = Path(__file__).resolve().parents[1]
 OVERLAYS = ["config", "test", "real", "paper", "exact"]
@@ -103,7 +104,7 @@ def test_kinds_of_problems_are_those_of_the_code():
 
 def test_readme_is_generated():
     made = (ROOT / "config" / "README.md").read_text()
-    assert made == settings.described(), "run: python -m skyscore.settings"
+    assert made == settings.described() + sizes(), "run: python -m skyscore.settings"
 
 
 # ---------------------------------------------------------------------------- mistakes
@@ -138,7 +139,7 @@ MISTAKES = [
     ("seed", True, "seed is True, expected integer"),
     ("seed", -1, "seed is -1, must be at least 0"),
     ("target", "reel", 'target is \'reel\', not one of "simulated", "real", "exact"; did you mean \'real\'?'),
-    ("train", "full", "train is 'full', expected boolean"),
+    ("train", "ful", "train is 'ful', not one of false, true, \"full\"; did you mean 'full'?"),
     ("datasets.galaxies32.pixels", 8, "pixels is 8, must be at least 16"),
     ("problems.lens.samplers", [], "must have at least 1"),
     ("datasets.galaxies32.galaxies", {"axis_ratio": [1]}, "must have at least 2"),

@@ -10,7 +10,6 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from skyscore.offered import dataset_kinds, problem_kinds, sampler_options
@@ -217,4 +216,6 @@ def check_table(rows: list[dict[str, Any]], source: str, name: str = "datasets")
 
 
 if __name__ == "__main__":
-    (Path(__file__).resolve().parents[2] / "config" / "README.md").write_text(described(), encoding="utf-8")
+    from skyscore.overlays import CONFIG, sizes
+
+    (CONFIG / "README.md").write_text(described() + sizes(), encoding="utf-8")
