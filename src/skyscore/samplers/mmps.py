@@ -27,8 +27,9 @@ __all__ = ["MMPS", "conjugate_gradient", "tweedie_gradient"]
 def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
     """Solves A v = b for a batch, shape of b = `(B, N)`; stops when every residual is below tolerance |b|.
 
-    A vector whose curvature v' A v is not positive (the Jacobian of a learned denoiser need not be) stops there and
-    keeps what it has.
+    A is 1 plus a covariance, so that p' A p >= p' p. The Jacobian of a learned denoiser need not be a covariance: where
+    a direction has less than half of that, its vector stops and keeps what it has. With the test p' A p > 0 alone, one
+    chain in a few hundred took a step of any length and ended at a chi2 per datum of 5 to 17.
 
     Arguments:
         A: v -> (A v, w) with w any linear function of v that was made on the way, `(B, K)`.
@@ -44,7 +45,9 @@ def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float)
     for _ in range(steps):
         Ap, wp = A(p)
         curvature = (p * Ap).sum(1, keepdim=True)
-        live = live & (curvature > 0) & (r.norm(dim=1, keepdim=True) > goal)
+        live = (
+            live & (curvature > 0.5 * p.square().sum(1, keepdim=True)) & (r.norm(dim=1, keepdim=True) > goal)
+        )
         if not bool(live.any()):
             break
         alpha = torch.where(live, rz / torch.where(live, curvature, 1), 0)
