@@ -114,6 +114,32 @@ def test_step_rule_keeps_the_prior_variance(steps, kept, P):
     assert abs(variance / P - kept) < 5 * math.sqrt(2 / SIZE) + 0.003
 
 
+def test_chains_end_where_the_data_are_sharpest():
+    """A direction of posterior variance v keeps v / (v + sigma^2) of it if the last level is sigma; 0.99 by default."""
+    s = torch.tensor([100.0, 10.0, 1.0], dtype=torch.float64)
+    prior = GaussianPrior(torch.zeros(3).double(), torch.eye(3).double())
+    likelihood = GaussianLikelihood(MatrixOperator(torch.diag(s)), torch.zeros(3).double(), 1.0)
+    v = 1 / (1 + s**2)
+    kept = run("mmps", prior, likelihood, steps=32, sigma_max=20.0).x.var(0) / v
+    assert (kept - 1).abs().max() < 5 * math.sqrt(2 / SIZE) + 0.015
+    kept = run("mmps", prior, likelihood, steps=32, sigma_max=20.0, sigma_min=0.01).x.var(0) / v
+    assert (kept - v / (v + 1e-4)).abs().max() < 5 * math.sqrt(2 / SIZE) + 0.03
+    assert kept[0] < 0.6
+
+
+def test_conjugate_gradient_stops_where_there_is_no_covariance():
+    """1 + K with a K that is not positive: steps would be of any length; the other vector of the batch goes on."""
+    K = torch.stack([torch.diag(torch.tensor([3.0, 1.0, -1.001])), torch.diag(torch.tensor([3.0, 1.0, 0.5]))])
+    b = torch.tensor([[0.1, 0.1, 1.0], [0.1, 0.1, 1.0]])
+
+    def A(v):
+        return v + (K @ v[..., None])[..., 0], v
+
+    v, _ = conjugate_gradient(A, b, lambda r: r, 5, 1e-6)
+    assert v[0].norm() < 2
+    assert torch.allclose(v[1], b[1] / (1 + K[1].diagonal()), atol=1e-5)
+
+
 @pytest.mark.parametrize("ratio", [0.3, 1.0, 100.0])
 @pytest.mark.parametrize(("inner", "slack"), [(6, 0.04), (8, 0.03)])
 def test_short_runs_from_a_known_point(inner, slack, ratio):
