@@ -104,6 +104,15 @@ def test_pnpdm_is_exact_with_noise_widened_by_rho(P):
     assert_moments(x, Y * P / (P + b), P * b / (P + b), slack=0.02)
 
 
+@pytest.mark.parametrize("P", [0.25, 1.0, 4.0])
+def test_pnpdm_matched(P):
+    """The coupling is taken out of the noise: the posterior itself, at a rho of 0.9 times the smallest noise."""
+    options = {"inner": 12, "hold": 0.6, "sigma_max": 20 * math.sqrt(P), "matched": True}
+    sampled = run("pnpdm", *scalar_problem(P), steps=12 * 40, **options)
+    assert sampled.diagnostics["rho_min"] == pytest.approx(0.9 * math.sqrt(NOISE))
+    assert_moments(sampled.x, *exact(P), slack=0.02)
+
+
 @pytest.mark.parametrize(("steps", "kept"), [(20, 0.976), (32, 0.999), (64, 1.001)])
 @pytest.mark.parametrize("P", [0.01, 1.0])
 def test_step_rule_keeps_the_prior_variance(steps, kept, P):

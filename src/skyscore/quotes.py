@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUOTE = re.compile(r"(<!-- (?P<record>\w+):(?P<key>[^: ]+):(?P<format>\S+) -->)(?P<text>.*?)(<!-- -->)")
 FIGURES = {  # pictures of the documentation, from the figures of runs
     "exact": ("exact.png",),
-    "demo": ("lens_mmps.png", "prior_galaxies32.png"),
+    "demo": ("comparison_radio.png", "certificates.png"),
     "real": ("sdssj1430_mmps.png", "as209_mmps.png"),
 }
 

@@ -11,6 +11,13 @@ the second by the reverse SDE of the prior from level rho, started at z. With rh
 x ends at the exact posterior of data whose noise is :math:`\Sigma + \rho_\mathrm{min}^2 A A^\top`: right as rho_min
 goes to zero and the turns per level to infinity (mixing takes of order rho^-2 turns).
 
+`matched` takes that broadening out of the noise beforehand: z is given data of the noise
+:math:`\Sigma - \rho^2 A A^\top`, along a singular vector of the whitened operator the variance
+:math:`s^{-2} - \rho^2`, so that x has the exact posterior at any :math:`\rho < 1 / s_\mathrm{max}` (a sharper direction
+is given a thousandth of rho^2 and stays broader, until rho has fallen below it). Where the noise is as large as the
+prior's own small scales, as in maps of convergence, rho may then stay as large, and chains mix in a few turns. Not in
+the papers.
+
 References: Wu et al. (2024), arXiv:2405.18782, algorithm 1; Coeurdoux et al. (2023), arXiv:2304.11134;
 Xu & Chi (2024), "DPnP", arXiv:2403.17042.
 """
@@ -37,6 +44,8 @@ class PnPDM(Sampler):
             at :func:`skyscore.diffusion.schedule.short`.
         rho_max, rho_min: coupling of the first and the last turns; `None` takes the levels of the base class,
             rho_max = sigma_max / 5 and rho_min = 0.3 times the smallest noise (in units of the image).
+        matched: whether the coupling is taken out of the noise; rho_min is then 0.9 times the smallest noise by
+            default.
         hold: share of the turns that are spent at rho_min.
         correctors, tau: Langevin steps of the prior at the end of each reverse run, and their size.
     """
@@ -50,6 +59,7 @@ class PnPDM(Sampler):
         inner: int = 6,
         rho_max: float | None = None,
         rho_min: float | None = None,
+        matched: bool = False,
         hold: float = 0.3,
         correctors: int = 0,
         tau: float = 0.1,
@@ -57,11 +67,11 @@ class PnPDM(Sampler):
     ):
         super().__init__(**options)
         self.inner, self.rho_max, self.rho_min, self.hold = inner, rho_max, rho_min, hold
-        self.correctors, self.tau = correctors, tau
+        self.matched, self.correctors, self.tau = matched, correctors, tau
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
         top = self.rho_max if self.rho_max is not None else sigmas[0] / 5
-        low = self.rho_min if self.rho_min is not None else 3 * sigmas[-1]
+        low = self.rho_min if self.rho_min is not None else (9 if self.matched else 3) * sigmas[-1]
         turns = max(len(sigmas) // (self.inner + self.correctors), 2)
         held = min(int(self.hold * turns), turns - 2)
         rhos = geometric(turns - held, top, low) + [low] * held
@@ -75,8 +85,11 @@ class PnPDM(Sampler):
         """z | x: Gaussian, independent along the singular vectors; along the rest N(x, rho^2)."""
         V, s, d = self.data.V, self.data.s, self.data.d
         z, a = x + rho * self.noise(len(x)), x @ V
-        precision = s**2 + rho**-2
-        mean = (s * d + a / rho**2) / precision
+        given = (
+            1 / (s**-2 - rho**2).clamp_min(1e-3 * rho**2) if self.matched else s**2
+        )  # precision of the data
+        precision = given + rho**-2
+        mean = (given * d / s + a / rho**2) / precision
         eps = (z - x) @ V / rho
         return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
 
