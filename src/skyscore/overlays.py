@@ -41,7 +41,8 @@ def sizes() -> str:
         config = overlaid(name)
         real = config["target"] == "real"
         problems = {k: p for k, p in config["problems"].items() if (p["data"] is not None) == real}
-        used = {p[key] for p in problems.values() for key in ("prior", "noise")} - {None}
+        used = {p[key] for p in problems.values() for key in ("prior", "noise")}
+        used = (used if real else used | {config["slic"]["prior"]}) - {None}
         parts += ["", f"### `config/{name}.yaml`"]
         lines = []
         for key in sorted(used):

@@ -28,8 +28,8 @@ def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float)
     """Solves A v = b for a batch, shape of b = `(B, N)`; stops when every residual is below tolerance |b|.
 
     A is 1 plus a covariance, so that p' A p >= p' p. The Jacobian of a learned denoiser need not be a covariance: where
-    a direction has less than half of that, its vector stops and keeps what it has. With the test p' A p > 0 alone, one
-    chain in a few hundred took a step of any length and ended at a chi2 per datum of 5 to 17.
+    a direction has less than half of that, its vector stops and keeps what it has. The test p' A p > 0 alone
+    lets a step be of any length, and a chain diverge.
 
     Arguments:
         A: v -> (A v, w) with w any linear function of v that was made on the way, `(B, K)`.

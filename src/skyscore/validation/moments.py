@@ -10,8 +10,8 @@ for each coordinate (a Fourier mode, a singular vector of the whitened operator)
 of a group. The ratio of sums is 1 up to O(1/N) for any posterior, O(1/N^2) by jackknife. The mean of single ratios
 would be (1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and it scatters more at
 small S. Pixels are summed over too, :math:`z^2 = \sum_{ij} / \sum_{ij}`: in a dark corner light is a rare event, one
-pixel's sums over simulations hold one or two of them or none, and the mean over pixels of such ratios has a standard
-error of 0.1 to 0.3 where the ratio of all sums has 0.05.
+pixel's sums over simulations hold one or two of them or none, and the mean over pixels of such ratios scatters several
+times more than the ratio of all sums (a test holds both).
 Above 1, samples are too narrow or off the truth; below, too wide.
 
 Standard errors are by jackknife over simulations, the only independent unit.
