@@ -41,13 +41,15 @@ def take(weights, settings):
     return Path(weights).read_bytes()
 
 
-def power_of(images, settings):
-    """Variances of the cosine modes: of theory where the simulator has one, else those of the images themselves."""
+def gaussian_part(images, settings):
+    """Variances of the cosine modes and mean: of theory where the simulator has one, else of the images themselves."""
     for kind, own in settings["images"].items():
         covariance = SIMULATORS[kind].covariance(settings["pixels"], own) if kind in SIMULATORS else None
         if covariance is not None:
-            return cosine_power(covariance)
-    return measured_power(images)
+            return torch.from_numpy(cosine_power(covariance)), 0.0
+    mean = round(float(images.mean()), 4)
+    square = settings["training"]["symmetry"] == "square"
+    return torch.from_numpy(measured_power(images - mean, square)), mean
 
 
 def learn(images, settings, seed, checkpoint, checkpoint_every, device):
@@ -55,9 +57,7 @@ def learn(images, settings, seed, checkpoint, checkpoint_every, device):
     torch.manual_seed(seed)
     about = settings["pixels"], round(float(images.std()), 4), settings["network"]
     hybrid = settings["kind"] == "hybrid"
-    model = (
-        HybridDenoiser(*about, torch.from_numpy(power_of(images, settings))) if hybrid else Denoiser(*about)
-    )
+    model = HybridDenoiser(*about, *gaussian_part(images, settings)) if hybrid else Denoiser(*about)
     schedule = {**settings["training"], "checkpoint_every": checkpoint_every}
     return train(torch.from_numpy(images), model, schedule, seed, checkpoint, device)
 

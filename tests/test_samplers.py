@@ -55,9 +55,12 @@ def dps_form(P, b=NOISE):
 
 
 @pytest.mark.parametrize("P", [0.25, 1.0, 4.0])
-@pytest.mark.parametrize("name", ["mmps", "pigdm", "tds"])
-def test_exact_for_gaussian_priors(name, P):
-    options = {"prior_variance": P} if name == "pigdm" else {}
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("mmps", {}), ("mmps", {"churn": 0.5}), ("pigdm", {}), ("tds", {})],
+)
+def test_exact_for_gaussian_priors(name, options, P):
+    options = {"prior_variance": P} if name == "pigdm" else options
     x = run(name, *scalar_problem(P), steps=300, sigma_max=40 * math.sqrt(P), **options).x
     assert_moments(x, *exact(P))
 
@@ -110,13 +113,24 @@ def test_pnpdm_matched(P):
     assert_moments(sampled.x, *exact(P), slack=0.02)
 
 
-@pytest.mark.parametrize(("steps", "kept"), [(20, 0.976), (32, 0.999), (64, 1.001)])
+@pytest.mark.parametrize(
+    ("steps", "churn", "kept"),
+    [
+        (20, 1.0, 0.976),
+        (32, 1.0, 0.999),
+        (64, 1.0, 1.001),
+        (20, 0.5, 0.994),
+        (32, 0.5, 1.002),
+        (24, 0.0, 1.002),
+    ],
+)
 @pytest.mark.parametrize("P", [0.01, 1.0])
-def test_step_rule_keeps_the_prior_variance(steps, kept, P):
+def test_step_rule_keeps_the_prior_variance(steps, churn, kept, P):
     """Whatever the width of the prior; ancestral steps alone keep 0.83 of it at 64 steps. One step is the start's."""
     prior = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), P).double())
     nothing = GaussianLikelihood(MatrixOperator(torch.zeros(1, 1).double()), torch.zeros(1).double(), 1.0)
-    variance = float(run("mmps", prior, nothing, steps=steps + 1, sigma_max=20.0, sigma_min=0.001).x.var())
+    options = {"churn": churn, "sigma_max": 20.0, "sigma_min": 0.001}
+    variance = float(run("mmps", prior, nothing, steps=steps + 1, **options).x.var())
     assert abs(variance / P - kept) < 5 * math.sqrt(2 / SIZE) + 0.003
 
 

@@ -7,9 +7,9 @@ import torch
 
 from skyscore import io
 from skyscore.diffusion.network import Denoiser
-from skyscore.diffusion.schedule import geometric, heun, karras
+from skyscore.diffusion.schedule import geometric, multistep
 from skyscore.diffusion.training import learning_rate, train
-from skyscore.priors import GaussianPrior, NeuralPrior
+from skyscore.priors import GaussianMixturePrior, GaussianPrior, NeuralPrior
 
 NETWORK = {"patch": 2, "channels": [16, 16], "blocks": 1, "attention": 4}
 SETTINGS = {
@@ -135,16 +135,26 @@ def test_prior_samples_do_not_depend_on_the_batch():
     assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_heun_with_an_exact_score_draws_the_prior():
-    """The control of every prior sampling: 24 levels keep the variance to 5 per cent."""
-    prior, n = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), 0.02).double()), 40_000
-    x = 20.0 * torch.randn(n, 1, generator=torch.Generator().manual_seed(0)).double()
-    variance = float(heun(prior.denoise, x, karras(24, 20.0, 0.005)).var()) / 0.02
-    assert abs(variance - 1) < 0.05 + 5 * (2 / n) ** 0.5
+@pytest.mark.parametrize("deviation", [0.01, 0.1, 1.0])
+def test_draws_with_an_exact_score_have_the_variance_of_the_prior(deviation):
+    """The control of every prior sampling. The map is linear: its gain is found without any random number."""
+    start = (20.0**2 + deviation**2) ** 0.5
+    prior = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), deviation**2).double())
+    gain = float(multistep(prior.denoise, torch.full((1, 1), start).double(), geometric(40, 20.0, 0.001)))
+    assert (gain / deviation) ** 2 == pytest.approx(1, abs=0.01)
+
+
+def test_draws_converge_to_a_mixture_of_two_peaks():
+    """What is not Gaussian: shares and widths of the peaks, more exact with more levels."""
+    weights, means = torch.tensor([0.7, 0.3]).double(), torch.tensor([[-1.0], [1.0]]).double()
+    prior = GaussianMixturePrior(weights, means, torch.full((2, 1, 1), 0.04).double())
+    x = 20.0 * torch.randn(40_000, 1, generator=torch.Generator().manual_seed(0)).double() - 0.4
+    x = multistep(prior.denoise, x, geometric(40, 20.0, 0.001))
+    assert float((x > 0).double().mean()) == pytest.approx(0.3, abs=0.01)  # four standard errors
+    assert float(x[x > 0].std()) == pytest.approx(0.2, rel=0.03)
 
 
 def test_levels():
     assert geometric(3, 4.0, 1.0) == pytest.approx([4, 2, 1])
-    assert karras(5, 40.0, 0.01)[0] == pytest.approx(40) and karras(5, 40.0, 0.01)[-1] == pytest.approx(0.01)
     with pytest.raises(ValueError, match="sigma_max > sigma_min"):
         geometric(5, 1.0, 2.0)

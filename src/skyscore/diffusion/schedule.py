@@ -1,26 +1,39 @@
 r"""Noise levels and the step between two of them.
 
-From level s to r < s, with D = E[x0 | x_s] at either end,
+From level s to r < s, with D = E[x0 | x_s] at either end and a share c ("churn") of the noise of the reverse SDE,
 
 .. math::
-    x_r = \tfrac{r^2}{s^2} x_s + \Big(1 - \tfrac{r^2}{s^2}\Big) D_s + r \sqrt{1 - r^2/s^2} \, \epsilon
-        + k \, (D_r - D_s)
+    x_r = \Big(\frac rs\Big)^{1 + c} x_s + \Big[1 - \Big(\frac rs\Big)^{1 + c}\Big] D_s
+        + r \sqrt{1 - \Big(\frac rs\Big)^{2 c}} \; \epsilon + k \, (D_r - D_s)
 
-The first three terms are the ancestral step, which takes D as constant and so leaves out the spread of x0 around D:
-samples come out too narrow (0.83 / 0.96 / 0.98 of the prior variance at 64 / 250 / 1000 steps). The last is a
-correction; D_r is evaluated at the ancestral prediction, with the same noise, and serves the next step too, so that a
-step still costs one evaluation (predict, evaluate, correct). With :math:`h = \log s/r` every :math:`k = h + O(h^2)` is
-of second order. That freedom is used to make the variance right for Gaussian priors of any width, for which the step is
-a linear map with a closed form:
+With c = 1 the first three terms are the ancestral step, with c = 0 a step of the probability-flow ODE; all c have the
+same law at every level, in the limit of many levels. They take D as constant and so leave out the spread of x0 around
+D: samples come out too narrow (c = 1: 0.83 / 0.96 / 0.98 of the prior variance at 64 / 250 / 1000 steps). The last is a
+correction; D_r is evaluated at the prediction without it, with the same noise, and serves the next step too, so that a
+step still costs one evaluation (predict, evaluate, correct). With :math:`h = \log s/r` every
+:math:`k = \tfrac{1 + c}2 h + O(h^2)` is of second order. That freedom is used to make the variance right for Gaussian
+priors of any width, for which the step is a linear map with a closed form:
 
-- :math:`k = [(s/r)^{3/2} - 1] / (3/2)` in a chain that starts at a high level: 0.976 / 0.999 / 1.001 of the prior
-  variance at 20 / 32 / 64 steps from 20 to 0.001 (the solver's own weight, :math:`1 - (1 - r^2/s^2) / 2h`, gives
-  0.75 / 0.89 / 0.97);
+- :math:`k = \tfrac{1 + c}2 [(s/r)^p - 1] / p, \; p = (4 + 5 c) / 6` in a chain from a high level: 0.976 / 0.999 /
+  1.001 of the prior variance at 20 / 32 / 64 steps from 20 to 0.001 with c = 1 (the solver's own weight,
+  :math:`1 - (1 - r^2/s^2) / 2h`, gives 0.75 / 0.89 / 0.97) and 0.99 / 1.00 / 1.00 with c = 1/2;
 - :math:`k = [(s/r)^3 - 1] / 3` in a short run that starts without any spread at a known point z, for x0 given
   x_s = z: see :func:`short`.
 
+Draws of the prior alone follow the probability-flow ODE :math:`dx / d\log\sigma = x - D` by a two-step method,
+
+.. math::
+    x_r = \tfrac rs x_s + \big(1 - \tfrac rs\big) D_s + \big(h - \log(1 + h)\big) \, \frac{D_s - D_q}{\log q/s}
+
+with q the level before s: one evaluation per step. The weight of the last term in the literature is
+:math:`\tfrac h2 (1 - e^{-h})`, the same to second order. Here too its third order is used to make variances right: in
+40 steps from 20 to 0.001 Gaussian priors of any width above 0.01 keep 0.99 to 1.004 of their variance (with the usual
+weight up to 1.008; the Heun steps of Karras et al. with 24 of their levels, which cost 47 evaluations, up to 1.05),
+and peaks of a mixture 1.04.
+
 References: Ho et al. (2020), arXiv:2006.11239, eq. 6 (ancestral); Xue et al. (2023), "SA-Solver", arXiv:2309.05019
-(stochastic predictor-corrector in lambda); Karras et al. (2022), arXiv:2206.00364 (levels, Heun step of the ODE).
+(stochastic predictor-corrector in lambda); Lu et al. (2022), "DPM-Solver++", arXiv:2211.01095, algorithm 2 (the
+two-step method); Karras et al. (2022), arXiv:2206.00364, eq. 4 (the ODE in sigma).
 """
 
 from __future__ import annotations
@@ -31,7 +44,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
-__all__ = ["ancestral", "correction", "geometric", "heun", "karras", "short", "spread"]
+__all__ = ["correction", "geometric", "multistep", "predict", "short", "spread"]
 
 
 def geometric(steps: int, sigma_max: float, sigma_min: float) -> list[float]:
@@ -53,21 +66,16 @@ def short(steps: int, sigma: float) -> list[float]:
     return [sigma * (0.9 / steps) ** (i / (steps - 1)) for i in range(steps)]
 
 
-def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> list[float]:
-    """Levels equally spaced in sigma^(1/rho): Karras et al. (2022), eq. 5."""
-    a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    return [(a + i / (steps - 1) * (b - a)) ** rho for i in range(steps)]
+def predict(x: Tensor, D: Tensor, s: float, r: float, noise: Tensor, churn: float = 1.0) -> Tensor:
+    """The step from level s to r for a constant D, shape of x, given standard normal noise; ancestral by default."""
+    keep = (r / s) ** (1 + churn)
+    return keep * x + (1 - keep) * D + r * math.sqrt(1 - (r / s) ** (2 * churn)) * noise
 
 
-def ancestral(x: Tensor, D: Tensor, s: float, r: float, noise: Tensor) -> Tensor:
-    """The ancestral step from level s to r, shape of x, given standard normal noise."""
-    c = 1 - (r / s) ** 2
-    return (1 - c) * x + c * D + r * math.sqrt(c) * noise
-
-
-def correction(s: float, r: float) -> float:
+def correction(s: float, r: float, churn: float = 1.0) -> float:
     """Weight of D_r - D_s in the step above, for chains from a high level."""
-    return ((s / r) ** 1.5 - 1) / 1.5
+    p = (4 + 5 * churn) / 6
+    return (1 + churn) / 2 * ((s / r) ** p - 1) / p
 
 
 def spread(s: float, r: float) -> float:
@@ -75,14 +83,14 @@ def spread(s: float, r: float) -> float:
     return ((s / r) ** 3 - 1) / 3
 
 
-def heun(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: Iterable[float]) -> Tensor:
-    """Solves the probability-flow ODE dx/dsigma = (x - D)/sigma along the levels and ends with D: prior samples.
-
-    Costs `2 * len(sigmas) - 1` evaluations.
-    """
+def multistep(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: Iterable[float]) -> Tensor:
+    """Follows the probability-flow ODE along the levels and ends with D: prior samples, one evaluation per level."""
     sigmas = list(sigmas)
+    slope = 0.0  # of D in log sigma, downwards
+    D = denoise(x, sigmas[0])
     for s, r in itertools.pairwise(sigmas):
-        d = (x - denoise(x, s)) / s
-        x_r = x + (r - s) * d
-        x = x + (r - s) * 0.5 * (d + (x_r - denoise(x_r, r)) / r)
-    return denoise(x, sigmas[-1])
+        h = math.log(s / r)
+        x = r / s * x + (1 - r / s) * D + (h - math.log1p(h)) * slope
+        before, D = D, denoise(x, r)
+        slope = (D - before) / h
+    return D

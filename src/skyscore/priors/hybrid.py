@@ -1,19 +1,24 @@
-r"""A hybrid prior for fields with a theory: the Gaussian score of their power spectrum and a learned residual.
+r"""A hybrid prior: the Gaussian score of a power spectrum and a learned residual.
 
 .. math::
-    D(x, \sigma) = D_G(x, \sigma) + c_\mathrm{out} \, F(c_\mathrm{in} x, \, D_G / \sigma_d, \, \tfrac14 \log \sigma),
-    \qquad D_G = T^\top \frac{P}{P + \sigma^2} \, T x, \quad
-    c_\mathrm{out} = \frac{\sigma \sigma_d^2}{\sigma^2 + \sigma_d^2}
+    D(x, \sigma) = D_G(x, \sigma) + T^\top C_\sigma \, T \, F(c_\mathrm{in} x, \, D_G / \sigma_d, \,
+        \tfrac14 \log \sigma), \qquad D_G = m + T^\top \frac{P}{P + \sigma^2} \, T (x - m), \quad
+    C_\sigma = \frac{\sigma^2 \sqrt{P}}{P + \sigma^2}
 
-:math:`D_G` is the Wiener filter of a field of zero mean whose modes have variance P. T is the cosine transform, the
+:math:`D_G` is the Wiener filter of a field of mean m whose modes have variance P. T is the cosine transform, the
 Fourier transform of the patch and its mirror images: a patch of the sky is not periodic, and its own Fourier modes
 would join its opposite edges. In it a stationary field is almost uncorrelated, with variances that follow from its
 covariance :math:`\xi` exactly (:func:`cosine_power`). What theory knows holds from the first step on, above all on
-scales as large as the patch, and the network is left with peaks and voids. Its output fades at large sigma, where any
-field is Gaussian.
+scales as large as the patch, and the network is left with peaks and voids, or with stripes and hits.
 
-Reference: Remy et al. (2022), arXiv:2201.05561, section 3.3. Deviations: cosine modes, and preconditioning after
-Karras et al. (2022), arXiv:2206.00364, instead of a spectral norm.
+The gain :math:`C_\sigma` gives the residual of every mode the size it can have. The score of a mode is of order
+:math:`1 / \sqrt{P}` at small sigma, so that D - x is of order :math:`\sigma^2 / \sqrt{P}` there; at large sigma D - m
+is of order :math:`\sqrt{P}`. An error of the network is then the same fraction of the score at all small levels; behind
+the one :math:`c_\mathrm{out} \approx \sigma` of a plain network it grows as :math:`1 / \sigma`, and chains drift along
+modes that data do not constrain.
+
+References: Remy et al. (2022), arXiv:2201.05561, section 3.3 (Gaussian and neural score); Karras et al. (2022),
+arXiv:2206.00364 (preconditioning). Deviations: cosine modes, and the gain C instead of a spectral norm.
 """
 
 from __future__ import annotations
@@ -48,11 +53,11 @@ def cosine_power(covariance: np.ndarray) -> np.ndarray:
     return w @ covariance @ w.T
 
 
-def measured_power(images: np.ndarray) -> np.ndarray:
-    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`, the same for rows and columns."""
+def measured_power(images: np.ndarray, square: bool = True) -> np.ndarray:
+    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`; `square` makes rows and columns alike."""
     T = cosine_matrix(images.shape[-1]).numpy()
     power = sum(((T @ image @ T.T) ** 2) for image in images[:, 0]) / len(images)
-    return (power + power.T) / 2
+    return (power + power.T) / 2 if square else power
 
 
 class HybridDenoiser(nn.Module):
@@ -63,29 +68,29 @@ class HybridDenoiser(nn.Module):
         sigma_data: standard deviation of the images' pixels, in prior units.
         network: arguments of :class:`skyscore.diffusion.network.UNet`.
         power: variances P of the cosine modes, `(pixels, pixels)`, in prior units squared.
+        mean: the mean m of all pixels, in prior units.
     """
 
-    def __init__(self, pixels: int, sigma_data: float, network: dict, power: Tensor):
+    def __init__(self, pixels: int, sigma_data: float, network: dict, power: Tensor, mean: float = 0.0):
         super().__init__()
-        self.pixels, self.sigma_data, self.network = pixels, sigma_data, dict(network)
+        self.pixels, self.sigma_data, self.network, self.mean = pixels, sigma_data, dict(network), mean
         self.net = UNet(pixels, **network, inputs=2)
         nn.init.zeros_(self.net.head.bias)
         self.register_buffer("power", torch.as_tensor(power, dtype=torch.float32).clamp(min=0))
         self.register_buffer("T", cosine_matrix(pixels).float(), persistent=False)
 
-    def gaussian(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """D_G, shape of x; in full precision whatever surrounds it."""
-        with torch.autocast(x.device.type, enabled=False):
-            gain = self.power / (self.power + sigma.view(-1, 1, 1, 1) ** 2)
-            return self.T.T @ (gain * (self.T @ x.float() @ self.T.T)) @ self.T
-
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
-        s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
-        variance, wiener = s**2 + sd**2, self.gaussian(x, sigma)
-        inputs = torch.cat([x / variance.sqrt(), wiener / sd], dim=1)
+        s, sd, P = sigma.view(-1, 1, 1, 1), self.sigma_data, self.power
+        wiener = self.mean + self.filter(x - self.mean, P / (P + s**2))
+        inputs = torch.cat([x / (s**2 + sd**2).sqrt(), wiener / sd], dim=1)
         out = self.net(inputs.to(memory_format=torch.channels_last), sigma.log() / 4)
-        return wiener + s * sd**2 / variance * out.to(x.dtype)
+        return wiener + self.filter(out, s**2 * P.sqrt() / (P + s**2))
+
+    def filter(self, x: Tensor, gain: Tensor) -> Tensor:
+        """Multiplies the cosine modes of x, in full precision whatever surrounds it."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.T.T @ (gain * (self.T @ x.float() @ self.T.T)) @ self.T
 
 
 class HybridPrior(NeuralPrior):
@@ -94,17 +99,22 @@ class HybridPrior(NeuralPrior):
     kind = "hybrid"
 
     def start(self, n: int, generator: torch.Generator) -> Tensor:
-        """Images at the first level, `(n, 1, H, W)`, with the variance P + sigma_max^2 of each mode.
+        """Images at the first level, `(n, 1, H, W)`: the mean, and the variance P + sigma_max^2 of each mode.
 
         The largest scales may reach above sigma_max: their variance is there from the start.
         """
         z = torch.randn(n, *self.shape, generator=generator, device=generator.device)
-        T, power = self.model.T.to(z.device), self.model.power.to(z.device)
-        return T.T @ ((power + self.sigma_max**2).sqrt() * (T @ z @ T.T)) @ T
+        z = z.to(self.model.power.device)
+        return self.model.mean + self.model.filter(z, (self.model.power + self.sigma_max**2).sqrt())
+
+    def about(self) -> dict:
+        return {**super().about(), "mean": self.model.mean}
 
     def tensors(self) -> dict[str, Tensor]:
         return {**super().tensors(), "power": self.model.power}
 
     @staticmethod
     def build(about: dict, tensors: dict[str, Tensor]) -> HybridDenoiser:
-        return HybridDenoiser(about["pixels"], about["sigma_data"], about["network"], tensors["power"])
+        return HybridDenoiser(
+            about["pixels"], about["sigma_data"], about["network"], tensors["power"], about["mean"]
+        )

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from .. import io
 from ..diffusion.network import Denoiser
-from ..diffusion.schedule import heun, karras
+from ..diffusion.schedule import geometric, multistep
 
 __all__ = ["NeuralPrior"]
 
@@ -36,8 +36,9 @@ class NeuralPrior:
             of sigma, that of the network's output); by default the latter where the hardware has it.
     """
 
-    #: levels between which the prior is used: white noise to 1 per cent above, pure image below
-    sigma_max, sigma_min = 20.0, 0.005
+    #: levels between which the prior is used: white noise to 1 per cent above, pure image below, in its faintest
+    #: parts too
+    sigma_max, sigma_min = 20.0, 0.001
     kind = "neural"
 
     def __init__(self, model: Denoiser, metadata: dict[str, str] | None = None, precision: str | None = None):
@@ -65,22 +66,22 @@ class NeuralPrior:
         n: int,
         generator: torch.Generator | None = None,
         *,
-        steps: int = 24,
+        steps: int = 40,
         batch: int = 250,
         progress: bool = False,
     ) -> Tensor:
-        """n independent images of shape `(n, 1, H, W)` by Heun's method.
+        """n independent images of shape `(n, 1, H, W)` by :func:`skyscore.diffusion.schedule.multistep`.
 
-        Each costs `2 * steps - 1` evaluations, and one more serves all.
+        Each costs `steps` evaluations, and one more serves all.
 
         The starting noise of all images is drawn first: the images do not depend on the batch size, to rounding.
         """
         device = next(self.model.parameters()).device
         generator = generator or torch.Generator(device).manual_seed(0)
-        sigmas, images = karras(steps, self.sigma_max, self.sigma_min), []
+        sigmas, images = geometric(steps, self.sigma_max, self.sigma_min), []
         with torch.no_grad(), tqdm(total=n, desc="prior samples", disable=not progress) as bar:
             for x in self.start(n, generator).to(device).split(batch):
-                images.append(heun(self.denoise, x, sigmas))
+                images.append(multistep(self.denoise, x, sigmas))
                 bar.update(len(x))
         return torch.cat(images)
 
@@ -96,13 +97,16 @@ class NeuralPrior:
 
     def save(self, path: str | Path) -> None:
         """Writes weights (half precision: rounding to 5e-4, far below what training leaves), settings and record."""
-        about = {
+        about = {**self.metadata, "kind": self.kind, "architecture": json.dumps(self.about())}
+        io.write_weights(path, self.tensors(), about)
+
+    def about(self) -> dict:
+        """What the network is built from, but for its tensors."""
+        return {
             "pixels": self.model.pixels,
             "sigma_data": self.model.sigma_data,
             "network": self.model.network,
         }
-        about = {**self.metadata, "kind": self.kind, "architecture": json.dumps(about)}
-        io.write_weights(path, self.tensors(), about)
 
     def tensors(self) -> dict[str, Tensor]:
         """What the file holds, by name."""

@@ -22,7 +22,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral
+from ..diffusion.schedule import predict
 from .base import Guidance
 
 __all__ = ["DPS"]
@@ -61,7 +61,7 @@ class DPS(Guidance):
             step = vjp((s * r) @ V.T / r.norm(dim=1, keepdim=True)) * self.noise_std
             # x_vp = x / sqrt(1 + sigma^2): a unit step there is sqrt((1 + a^2)(1 + b^2)) units here
             scale = self.zeta * math.sqrt((1 + a**2) * (1 + b**2))
-            x = ancestral(x, D, a, b, self.noise(n)) + scale * step
+            x = predict(x, D, a, b, self.noise(n)) + scale * step
         return self.prior.denoise(x, sigmas[-1])
 
     def __call__(self, prior, likelihood, n: int, generators: list[torch.Generator], progress: bool = False):

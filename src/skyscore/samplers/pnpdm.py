@@ -29,7 +29,7 @@ import math
 
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral, geometric, short, spread
+from ..diffusion.schedule import geometric, predict, short, spread
 from .base import Sampler
 
 __all__ = ["PnPDM"]
@@ -98,7 +98,7 @@ class PnPDM(Sampler):
         levels = short(self.inner, rho)
         x, D = z, self.prior.denoise(z, rho)
         for s, r in itertools.pairwise(levels):
-            x = ancestral(x, D, s, r, self.noise(len(x)))
+            x = predict(x, D, s, r, self.noise(len(x)))
             D_r = self.prior.denoise(x, r)
             x, D = x + spread(s, r) * (D_r - D), D_r
         for _ in range(self.correctors):

@@ -34,7 +34,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral, geometric, short, spread
+from ..diffusion.schedule import geometric, predict, short, spread
 from .base import Counted, Sampler, Samples
 from .cla import CLA
 from .mmps import MMPS
@@ -165,7 +165,7 @@ class SLIC(ScoreCorrected):
         """A draw of what was diffused to v at level sigma, shape of v."""
         D = denoise(v, sigma)
         for s, r in itertools.pairwise(short(self.inner, sigma)):
-            v = ancestral(v, D, s, r, self.normal(v.shape))
+            v = predict(v, D, s, r, self.normal(v.shape))
             D_r = denoise(v, r)
             v, D = v + spread(s, r) * (D_r - D), D_r
         return D

@@ -29,7 +29,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import ancestral, geometric, spread
+from ..diffusion.schedule import geometric, predict, spread
 from .slic import ScoreCorrected
 
 __all__ = ["SLICHMC"]
@@ -139,7 +139,7 @@ class SLICHMC(ScoreCorrected):
         sigmas = geometric(self.finish, self.sigma, sigma_min)
         D = self.prior.denoise(x, sigmas[0])
         for s, r in itertools.pairwise(sigmas):
-            x = ancestral(x, D, s, r, self.noise(len(x)))
+            x = predict(x, D, s, r, self.noise(len(x)))
             D_r = self.prior.denoise(x, r)
             x, D = x + spread(s, r) * (D_r - D), D_r
         return D
