@@ -69,6 +69,27 @@ def test_samples_of_an_untrained_hybrid_have_the_power_of_theory(covariance):
     assert ratio[:3, :3].mean() == pytest.approx(1, abs=0.1)  # a tenth of sigma_max^2 and more
 
 
+def test_measured_power_keeps_rows_and_columns_apart():
+    """Stripes along rows: each row one offset. Their power is in modes that are constant along a row."""
+    images = np.random.default_rng(0).standard_normal((400, 1, N, 1)) * np.ones((1, N))
+    power = measured_power(images, square=False)
+    assert power[:, 0].mean() == pytest.approx(N, rel=0.05) and power[:, 1:].max() < 1e-12
+    assert np.allclose(measured_power(images), (power + power.T) / 2)
+
+
+def test_the_mean_is_where_the_field_lies(tmp_path, covariance):
+    """D, draws and file of an untrained hybrid of mean m are those of mean zero, moved by m."""
+    zero, moved = fresh(covariance), fresh(covariance)
+    moved.mean = 0.7
+    x, sigma = torch.randn(3, 1, N, N), torch.tensor([0.1, 1.0, 10.0])
+    assert torch.allclose(moved(x + 0.7, sigma), zero(x, sigma) + 0.7, atol=1e-5)
+    HybridPrior(moved, {"settings": "{}"}, "float32").save(tmp_path / "prior.safetensors")
+    a, b = HybridPrior(zero, precision="float32"), load_prior(tmp_path / "prior.safetensors")
+    b.precision = "float32"
+    draws = [prior.sample(4, torch.Generator().manual_seed(0), steps=8) for prior in (a, b)]
+    assert torch.allclose(draws[0] + 0.7, draws[1], atol=1e-3)
+
+
 def test_training_learns_what_is_not_gaussian(covariance):
     """On lognormal patches the residual lowers the loss below that of the Wiener filter, which it starts from."""
     images = torch.from_numpy(Convergence.simulate(512, N, {}, 2))
