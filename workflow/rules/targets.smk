@@ -35,7 +35,10 @@ def labels_of(wildcards):
     keys = [
         key for key in first if key not in apart and any(case[key] != first[key] for case in cases.values())
     ]
-    return {name: ", ".join([name, *(f"{key} {case[key]}" for key in keys)]) for name, case in cases.items()}
+    return {
+        name: ", ".join([name, *(f"{key} {case[key]}" for key in keys if case[key] is not None)])
+        for name, case in cases.items()
+    }
 
 
 def of_cases(pattern):

@@ -32,8 +32,8 @@ class MomentsPrior:
     """
 
     kind = "gaussian"
-    #: levels between which the prior is used, those of the networks
-    sigma_max, sigma_min = 20.0, 0.005
+    #: level at which chains start, that of the networks
+    sigma_max = 20.0
 
     def __init__(self, mean: Tensor, components: Tensor, variances: Tensor, residual: float, metadata=None):
         self.mean, self.components, self.variances = mean, components, variances

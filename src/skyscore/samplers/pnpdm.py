@@ -24,12 +24,11 @@ Xu & Chi (2024), "DPnP", arXiv:2403.17042.
 
 from __future__ import annotations
 
-import itertools
 import math
 
 from torch import Tensor
 
-from ..diffusion.schedule import geometric, predict, short, spread
+from ..diffusion.schedule import geometric, short, short_run
 from .base import Sampler
 
 __all__ = ["PnPDM"]
@@ -96,11 +95,7 @@ class PnPDM(Sampler):
     def prior_step(self, z: Tensor, rho: float) -> Tensor:
         """x ~ p(x0 | x_rho = z): the reverse SDE from level rho, then the denoiser."""
         levels = short(self.inner, rho)
-        x, D = z, self.prior.denoise(z, rho)
-        for s, r in itertools.pairwise(levels):
-            x = predict(x, D, s, r, self.noise(len(x)))
-            D_r = self.prior.denoise(x, r)
-            x, D = x + spread(s, r) * (D_r - D), D_r
+        x, D = short_run(self.prior.denoise, z, levels, lambda x: self.noise(len(x)))
         for _ in range(self.correctors):
             x = x + self.tau * (D - x) + levels[-1] * math.sqrt(2 * self.tau) * self.noise(len(x))
             D = self.prior.denoise(x, levels[-1])

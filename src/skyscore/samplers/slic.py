@@ -28,13 +28,12 @@ arXiv:2302.05290 (a diffusion model for the signal and one for the noise).
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import geometric, predict, short, spread
+from ..diffusion.schedule import geometric, short, short_run
 from .base import Counted, Sampler, Samples
 from .cla import CLA
 from .mmps import MMPS
@@ -163,12 +162,7 @@ class SLIC(ScoreCorrected):
 
     def reverse(self, denoise, v: Tensor, sigma: float) -> Tensor:
         """A draw of what was diffused to v at level sigma, shape of v."""
-        D = denoise(v, sigma)
-        for s, r in itertools.pairwise(short(self.inner, sigma)):
-            v = predict(v, D, s, r, self.normal(v.shape))
-            D_r = denoise(v, r)
-            v, D = v + spread(s, r) * (D_r - D), D_r
-        return D
+        return short_run(denoise, v, short(self.inner, sigma), lambda v: self.normal(v.shape))[1]
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Standard normal, an equal share of the rows from each observation's generator."""

@@ -24,12 +24,10 @@ line integrals); Neal (2011), arXiv:1206.1901 (HMC).
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import geometric, predict, spread
+from ..diffusion.schedule import geometric, short_run
 from .slic import ScoreCorrected
 
 __all__ = ["SLICHMC"]
@@ -137,9 +135,4 @@ class SLICHMC(ScoreCorrected):
             return self.prior.denoise(x, self.sigma)
 
         sigmas = geometric(self.finish, self.sigma, sigma_min)
-        D = self.prior.denoise(x, sigmas[0])
-        for s, r in itertools.pairwise(sigmas):
-            x = predict(x, D, s, r, self.noise(len(x)))
-            D_r = self.prior.denoise(x, r)
-            x, D = x + spread(s, r) * (D_r - D), D_r
-        return D
+        return short_run(self.prior.denoise, x, sigmas, lambda x: self.noise(len(x)))[1]
