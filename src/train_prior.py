@@ -12,10 +12,13 @@ import torch
 from skyscore import io
 from skyscore.diffusion.network import Denoiser
 from skyscore.diffusion.training import train
-from skyscore.priors import HybridPrior, MomentsPrior, NeuralPrior, load_prior
+from skyscore.priors import HybridPrior, MomentsPrior, NeuralPrior, PrincipalPrior, load_prior
 from skyscore.priors.hybrid import HybridDenoiser, cosine_power, measured_power
+from skyscore.priors.principal import PrincipalDenoiser, principal_components
 from skyscore.provenance import fingerprint, provenance
 from skyscore.simulate import SIMULATORS
+
+PRIORS = {prior.kind: prior for prior in (NeuralPrior, HybridPrior, PrincipalPrior)}
 
 
 def differences(made, asked, path=""):
@@ -56,8 +59,12 @@ def learn(images, settings, seed, checkpoint, checkpoint_every, device):
     """A denoiser trained on images (N, C, H, W), and the record of its training."""
     torch.manual_seed(seed)
     about = settings["pixels"], round(float(images.std()), 4), settings["network"]
-    hybrid = settings["kind"] == "hybrid"
-    model = HybridDenoiser(*about, *gaussian_part(images, settings)) if hybrid else Denoiser(*about)
+    if settings["kind"] == "hybrid":
+        model = HybridDenoiser(*about, *gaussian_part(images, settings))
+    elif settings["kind"] == "principal":
+        model = PrincipalDenoiser(*about, *principal_components(images, settings["training"]["symmetry"]))
+    else:
+        model = Denoiser(*about)
     schedule = {**settings["training"], "checkpoint_every": checkpoint_every}
     return train(torch.from_numpy(images), model, schedule, seed, checkpoint, device)
 
@@ -74,8 +81,7 @@ def main(start, prior, *, name, settings, seed, checkpoint_every, device="auto",
         return
     model, record = learn(images, settings, seed, checkpoint, checkpoint_every, io.pick_device(device))
     metadata = {"settings": settings, "record": record, "provenance": provenance(settings, seed, code=code)}
-    kind = HybridPrior if isinstance(model, HybridDenoiser) else NeuralPrior
-    kind(model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
+    PRIORS[settings["kind"]](model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
 
 
 if "snakemake" in globals():

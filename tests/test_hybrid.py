@@ -80,7 +80,7 @@ def test_measured_power_keeps_rows_and_columns_apart():
 def test_the_mean_is_where_the_field_lies(tmp_path, covariance):
     """D, draws and file of an untrained hybrid of mean m are those of mean zero, moved by m."""
     zero, moved = fresh(covariance), fresh(covariance)
-    moved.mean = 0.7
+    moved.mean += 0.7
     x, sigma = torch.randn(3, 1, N, N), torch.tensor([0.1, 1.0, 10.0])
     assert torch.allclose(moved(x + 0.7, sigma), zero(x, sigma) + 0.7, atol=1e-5)
     HybridPrior(moved, {"settings": "{}"}, "float32").save(tmp_path / "prior.safetensors")

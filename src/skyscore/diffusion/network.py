@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Denoiser", "UNet"]
+__all__ = ["Denoiser", "UNet", "unit_error"]
 
 
 class Block(nn.Module):
@@ -138,6 +138,12 @@ class UNet(nn.Module):
         return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.patch)
 
 
+def unit_error(error: Tensor, sigma: Tensor, sigma_data: float) -> Tensor:
+    """error / c_out: the loss of Karras et al. is its mean square, 1 for a blank network at all levels."""
+    s = sigma.view(-1, 1, 1, 1)
+    return error * (s**2 + sigma_data**2).sqrt() / (s * sigma_data)
+
+
 class Denoiser(nn.Module):
     """Creates the preconditioned denoiser D of images of shape `(1, pixels, pixels)`.
 
@@ -158,3 +164,7 @@ class Denoiser(nn.Module):
         total = (s**2 + sd**2).sqrt()
         out = self.net((x / total).to(memory_format=torch.channels_last), sigma.log() / 4)
         return (sd / total) ** 2 * x + s * sd / total * out.to(x.dtype)
+
+    def scaled(self, error: Tensor, sigma: Tensor) -> Tensor:
+        """The error in units of what is expected: the loss is its mean square."""
+        return unit_error(error, sigma, self.sigma_data)

@@ -30,14 +30,12 @@ AVERAGE_EVERY = 4  # steps: the average's half-life is hundreds of steps, and to
 
 
 def denoising_loss(model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator) -> Tensor:
-    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a blank network."""
-    sd = model.sigma_data
+    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a blank plain network."""
     u = torch.randn(len(x), generator=generator, device=generator.device).to(x.device)
     sigma = torch.exp(settings["log_sigma_mean"] + settings["log_sigma_std"] * u)
     z = torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
-    weight = (sigma**2 + sd**2) / (sigma * sd) ** 2
     error = model(x + sigma.view(-1, 1, 1, 1) * z, sigma) - x
-    return (weight * error.float().square().mean(dim=(1, 2, 3))).mean()
+    return model.scaled(error.float(), sigma).square().mean()
 
 
 def learning_rate(step: int, settings: dict) -> float:
@@ -50,13 +48,19 @@ def learning_rate(step: int, settings: dict) -> float:
 SYMMETRIES = {"square": 8, "flips": 4, "none": 1}  # the first so many of: flips of columns, of rows, turns
 
 
-def symmetry(x: Tensor, generator: torch.Generator, group: str = "square") -> Tensor:
-    """One of the flips and turns of the group for each image; the sky has all eight, a detector's rows have four."""
-    k = torch.randint(SYMMETRIES[group], (len(x),), generator=generator, device=generator.device)
+def turned(x: Tensor, k: Tensor) -> Tensor:
+    """The flip or turn number k `(B,)` of each image `(B, 1, H, W)`."""
     k = k.to(x.device)[:, None, None, None]
     x = torch.where(k % 2 == 1, x.flip(-1), x)
     x = torch.where(k // 2 % 2 == 1, x.flip(-2), x)
     return torch.where(k // 4 == 1, x.transpose(-1, -2), x)
+
+
+def symmetry(x: Tensor, generator: torch.Generator, group: str = "square") -> Tensor:
+    """One of the flips and turns of the group for each image; the sky has all eight, a detector's rows have four."""
+    return turned(
+        x, torch.randint(SYMMETRIES[group], (len(x),), generator=generator, device=generator.device)
+    )
 
 
 def train(
@@ -95,7 +99,6 @@ def train(
     if checkpoint is not None and Path(checkpoint).exists():
         start, losses = restore(checkpoint, model, average, optimizer)
     forward = torch.compile(model) if settings.get("compile") else model
-    forward.sigma_data = model.sigma_data
     precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
     generator = torch.Generator(device)
     last = settings["steps"] if stop_after is None else min(settings["steps"], start + stop_after)

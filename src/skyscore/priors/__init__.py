@@ -5,6 +5,7 @@ from .hybrid import HybridPrior
 from .mixture import GaussianMixturePrior
 from .moments import MomentsPrior
 from .neural import NeuralPrior
+from .principal import PrincipalPrior
 
 __all__ = [
     "GaussianMixturePrior",
@@ -12,6 +13,7 @@ __all__ = [
     "HybridPrior",
     "MomentsPrior",
     "NeuralPrior",
+    "PrincipalPrior",
     "load_prior",
 ]
 
@@ -24,7 +26,7 @@ def load_prior(path, device: str = "cpu"):
     """
     from .. import io
 
-    kinds = {item.kind: item for item in (NeuralPrior, HybridPrior, MomentsPrior)}
+    kinds = {item.kind: item for item in (NeuralPrior, HybridPrior, PrincipalPrior, MomentsPrior)}
     kind = io.read_weights(path)[1].get("kind", "neural")
     if kind not in kinds:
         raise io.InputError(f"{path}: holds a prior of kind {kind!r}; this version knows {', '.join(kinds)}")

@@ -22,11 +22,13 @@ arXiv:2206.00364 (preconditioning). Deviations: cosine modes, and the gain C ins
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..diffusion.network import UNet
+from ..diffusion.network import UNet, unit_error
 from .neural import NeuralPrior
 
 __all__ = ["HybridDenoiser", "HybridPrior", "cosine_matrix", "cosine_power", "measured_power"]
@@ -72,24 +74,33 @@ class HybridDenoiser(nn.Module):
 
     def __init__(self, pixels: int, sigma_data: float, network: dict, power: Tensor, mean: float = 0.0):
         super().__init__()
-        self.pixels, self.sigma_data, self.network, self.mean = pixels, sigma_data, dict(network), mean
+        self.pixels, self.sigma_data, self.network = pixels, sigma_data, dict(network)
         self.net = UNet(pixels, **network, inputs=2)
         nn.init.zeros_(self.net.head.bias)
         self.register_buffer("power", torch.as_tensor(power, dtype=torch.float32).clamp(min=0))
+        self.register_buffer("mean", torch.tensor(float(mean)), persistent=False)
         self.register_buffer("T", cosine_matrix(pixels).float(), persistent=False)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
-        s, sd, P = sigma.view(-1, 1, 1, 1), self.sigma_data, self.power
-        wiener = self.mean + self.filter(x - self.mean, P / (P + s**2))
+        s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
+        wiener = self.mean + self.filter(x - self.mean, lambda P: P / (P + s**2))
         inputs = torch.cat([x / (s**2 + sd**2).sqrt(), wiener / sd], dim=1)
         out = self.net(inputs.to(memory_format=torch.channels_last), sigma.log() / 4)
-        return wiener + self.filter(out, s**2 * P.sqrt() / (P + s**2))
+        return wiener + self.filter(out, lambda P: self.gain(P, s**2))
 
-    def filter(self, x: Tensor, gain: Tensor) -> Tensor:
-        """Multiplies the cosine modes of x, in full precision whatever surrounds it."""
+    def filter(self, x: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:
+        """Multiplies each mode of x by the gain of its variance, in full precision whatever surrounds it."""
         with torch.autocast(x.device.type, enabled=False):
-            return self.T.T @ (gain * (self.T @ x.float() @ self.T.T)) @ self.T
+            return self.T.T @ (gain(self.power) * (self.T @ x.float() @ self.T.T)) @ self.T
+
+    def gain(self, P: Tensor, s2: Tensor) -> Tensor:
+        """C: the size of what the network adds to modes of variance P, at the level squared s2."""
+        return s2 * P**0.5 / (P + s2)
+
+    def scaled(self, error: Tensor, sigma: Tensor) -> Tensor:
+        """The error in units of what is expected: the loss is its mean square."""
+        return unit_error(error, sigma, self.sigma_data)
 
 
 class HybridPrior(NeuralPrior):
@@ -104,10 +115,10 @@ class HybridPrior(NeuralPrior):
         """
         z = torch.randn(n, *self.shape, generator=generator, device=generator.device)
         z = z.to(self.model.power.device)
-        return self.model.mean + self.model.filter(z, (self.model.power + self.sigma_max**2).sqrt())
+        return self.model.mean + self.model.filter(z, lambda P: (P + self.sigma_max**2) ** 0.5)
 
     def about(self) -> dict:
-        return {**super().about(), "mean": self.model.mean}
+        return {**super().about(), "mean": self.model.mean.item()}
 
     def tensors(self) -> dict[str, Tensor]:
         return {**super().tensors(), "power": self.model.power}
