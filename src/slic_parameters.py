@@ -38,13 +38,12 @@ def main(noise, held_out, numbers, *, settings, seed, device="auto", code=None):
 
     gaussian, t = fits["gaussian"], student["gaussian"]
     found = {
-        name: summary(one, truth, gaussian.mean, gaussian.sd.median(0).values, gaussian.sd)
-        for name, one in fits.items()
+        name: summary(one, truth, gaussian.sd.median(0).values, gaussian.sd) for name, one in fits.items()
     } | {
-        f"student_{name}": summary(one, student_truth, t.mean, t.sd.median(0).values, student["exact"].sd)
+        f"student_{name}": summary(one, student_truth, t.sd.median(0).values, student["exact"].sd)
         for name, one in student.items()
     }
-    found["linear"] = summary(linear, linear_truth, mean, sd[0], sd)
+    found["linear"] = summary(linear, linear_truth, sd[0], sd)
     flat = {
         f"slic/{name}/{key}": value for name, (values, _) in found.items() for key, value in values.items()
     }

@@ -15,13 +15,13 @@ __all__ = ["LABELS", "draw_slic"]
 LABELS = {
     "learned": "learned score (SLIC)",
     "gaussian": "Gaussian, measured covariance",
-    "clipped": "Gaussian, clipped noise",
+    "independent": "Gaussian, independent pixels",
     "linear": "Gaussian noise, linear model",
     "student_exact": "Student-t: density",
     "student_score": "Student-t: score alone",
     "student_gaussian": "Student-t: taken as Gaussian",
 }
-COLOUR = {"learned": COLOURS[0], "gaussian": COLOURS[1], "clipped": COLOURS[4], "linear": COLOURS[2],
+COLOUR = {"learned": COLOURS[0], "gaussian": COLOURS[1], "independent": COLOURS[4], "linear": COLOURS[2],
           "student_exact": COLOURS[6], "student_score": COLOURS[5], "student_gaussian": COLOURS[3]}  # fmt: skip
 SHOWN = (0, 1, 2, 3)  # parameters in the corner
 
@@ -40,7 +40,7 @@ def draw_slic(numbers: Mapping[str, float], curves: Mapping[str, Any], example: 
         draw_images(left, example)
         draw_corner(middle, example)
         upper, lower = right.subplots(2, 1, sharex=True)
-        draw_curves(upper, "the same data", ("learned", "gaussian", "clipped"), numbers, curves)
+        draw_curves(upper, "the same data", ("learned", "gaussian", "independent"), numbers, curves)
         draw_curves(
             lower,
             "controls",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..likelihoods.score import noise_score
 
-__all__ = ["GaussianLaw", "LearnedLaw", "StudentLaw", "measured_gaussian"]
+__all__ = ["GaussianLaw", "LearnedLaw", "StudentLaw", "measured_gaussian", "noise_map"]
 
 
 class LearnedLaw:
@@ -76,18 +76,9 @@ class StudentLaw:
         return self.scale * z * (self.nu / chi2).sqrt()
 
 
-def measured_gaussian(images: Tensor, clip: float | None = None) -> GaussianLaw:
-    """The Gaussian with the mean and the stationary covariance of realisations `(n, h, w)`.
-
-    Arguments:
-        clip: values farther than this many robust standard deviations from the median are replaced by it first, as
-            the noise of a survey image is usually measured; None keeps all.
-    """
+def measured_gaussian(images: Tensor) -> GaussianLaw:
+    """The Gaussian with the mean and the stationary covariance of realisations `(n, h, w)`."""
     x = np.asarray(images, dtype=float)
-    if clip is not None:
-        middle = np.median(x)
-        far = np.abs(x - middle) > clip * 1.4826 * np.median(np.abs(x - middle))
-        x = np.where(far, middle, x)
     mean, (h, w) = float(x.mean()), x.shape[1:]
     size = (2 * h - 1, 2 * w - 1)
     power = (np.abs(np.fft.rfft2(x - mean, size)) ** 2).mean(0)
@@ -98,3 +89,17 @@ def measured_gaussian(images: Tensor, clip: float | None = None) -> GaussianLaw:
     values, vectors = torch.linalg.eigh(0.5 * (C + C.T))
     values = values.clamp(min=0.02 * float(values.mean()))  # xi is an estimate: its far lags are noise
     return GaussianLaw(mean, (vectors * values) @ vectors.T, (h, w))
+
+
+def noise_map(images: Tensor, clip: float) -> GaussianLaw:
+    """Independent pixels with the mean and the variance of clipped noise, as surveys' noise maps have it.
+
+    Arguments:
+        clip: values of `images` `(n, h, w)` farther than this many robust standard deviations from the median are
+            left out.
+    """
+    x = np.asarray(images, dtype=float)
+    far = np.abs(x - np.median(x))
+    kept = x[far <= clip * 1.4826 * np.median(far)]
+    h, w = x.shape[1:]
+    return GaussianLaw(float(kept.mean()), float(kept.var()) * torch.eye(h * w), (h, w))

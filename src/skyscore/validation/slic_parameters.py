@@ -5,12 +5,14 @@ Simulation i is a source with parameters from the prior under a realisation of t
 .. math:: \nabla_u \log p(u \mid y) = -u - J_M(u)^\top s_Q(y - M(u))
 
 (minus: see :mod:`skyscore.likelihoods.score`) is sampled by MALA whose Metropolis test is a line integral of this
-score; all chains of all simulations are one batch. Coverage is by TARP around the mean of the Gaussian posterior of the
-same data, the same references for every likelihood, so that it reads as coverage of balls around a common estimate.
+score; all chains of all simulations are one batch. Coverage is by TARP with the posterior's own mean as the reference:
+how often balls around the estimate, drawn to hold a share of the samples, hold the truth. The mean is of the samples
+themselves, which are nearer to it than the truth by about 1 / S in the squared distance: all likelihoods alike.
 
 Controls, with the same code on fewer pixels: Gaussian noise and a linear model, whose posterior is known in closed
 form; Student-t noise, whose density is known, by the density and by its score alone. The Gaussian likelihood (mean and
-covariance as measured) sees the same data as the learned one.
+covariance as measured) and that of a noise map (independent pixels, clipped variance) see the same data as the learned
+one.
 
 References: Legin et al. (2023), arXiv:2302.03046; Lemos et al. (2023), arXiv:2302.03026 (TARP).
 """
@@ -24,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ..samplers.mala import mala
-from .noise_laws import GaussianLaw, LearnedLaw, StudentLaw, measured_gaussian
+from .noise_laws import GaussianLaw, LearnedLaw, StudentLaw, measured_gaussian, noise_map
 from .parametric import Blob, Linearised, fisher_root
 from .tarp import tarp
 
@@ -40,7 +42,7 @@ __all__ = [
     "summary",
 ]
 
-CLIP = 4.0  # robust standard deviations, of the clipped Gaussian
+CLIP = 4.0  # robust standard deviations, of the noise map
 NU, SCALE = 3.0, 0.8  # of the Student-t control
 ROBUST = (2.0, 1.0)  # degrees of freedom and scale of the law that leads chains to their start
 COARSE = 3.0  # level of the early burn-in over that of the samples
@@ -154,7 +156,7 @@ def longer(s: dict) -> dict:
 def learned_and_gaussian(
     noise, realisations: np.ndarray, s: dict, seed: int, device: str = "cpu", progress: bool = False
 ) -> tuple[dict[str, Fits], Tensor, Tensor]:
-    """Fits of the same data under the learned likelihood, the measured Gaussian, and the Gaussian of clipped noise.
+    """Fits of the same data under the learned likelihood, the measured Gaussian, and that of a noise map.
 
     Arguments:
         noise: the noise model (`denoise`), on `device`.
@@ -170,15 +172,15 @@ def learned_and_gaussian(
     model, blank = Blob(images.shape[-1], s["amplitude"], s["size"]), images[N:]
     truth = torch.randn(N, len(model.names), generator=g, dtype=torch.float64)
     data = model(truth) + images[:N]
-    gaussian, clipped = measured_gaussian(blank), measured_gaussian(blank, CLIP)
+    gaussian, independent = measured_gaussian(blank), noise_map(blank, CLIP)
     learned = LearnedLaw(noise, s["level"], device)
     cheap, options = {**longer(s), "density": True}, {"generator": g, "progress": progress}
     start = start_of(gaussian, model, data, s["chains"], g)
     fits = {
         "gaussian": fit(gaussian, model, data, start, gaussian.precision, name="gaussian", **cheap, **options)
     }
-    core, start = clipped.precision, fits["gaussian"].last
-    fits["clipped"] = fit(clipped, model, data, start, core, name="clipped gaussian", **cheap, **options)
+    core, start = independent.precision, fits["gaussian"].last
+    fits["independent"] = fit(independent, model, data, start, core, name="noise map", **cheap, **options)
     # hits catch Gaussian fits: chains of the learned likelihood start where a law with heavy tails has led them
     robust = StudentLaw(*ROBUST)
     start = start_of(robust, model, data, s["chains"], g)
@@ -227,15 +229,15 @@ def linear_control(
     return found, truth, mean, torch.linalg.inv(F).diagonal().sqrt().expand_as(mean)
 
 
-def coverage(fits: Fits, truth: Tensor, references: Tensor, scale: Tensor, seed: int = 0):
-    """TARP of the samples around `references` `(N, D)`, distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
-    samples, t, r = (v / scale for v in (fits.u.transpose(0, 1), truth, references))
+def coverage(fits: Fits, truth: Tensor, scale: Tensor, seed: int = 0):
+    """TARP of the samples around their mean, distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
+    samples, t, r = (v / scale for v in (fits.u.transpose(0, 1), truth, fits.mean))
     return tarp(samples.numpy(), t.numpy(), r.numpy(), seed=seed)
 
 
-def summary(fits: Fits, truth: Tensor, references: Tensor, scale: Tensor, width: Tensor) -> tuple[dict, dict]:
-    """Numbers and coverage curve of one likelihood's fits, those of `coverage`; widths relative to `width` (N, D)."""
-    curve, z = coverage(fits, truth, references, scale), (fits.mean - truth) / fits.sd
+def summary(fits: Fits, truth: Tensor, scale: Tensor, width: Tensor) -> tuple[dict, dict]:
+    """Numbers and coverage curve of one likelihood's fits, as of `coverage`; widths relative to `width` (N, D)."""
+    curve, z = coverage(fits, truth, scale), (fits.mean - truth) / fits.sd
     numbers = {
         "tarp_deviation": curve.mean_deviation,
         "tarp_p_value": curve.p_value,
