@@ -6,7 +6,7 @@ import torch
 
 from skyscore.diffusion.network import unit_error
 from skyscore.diffusion.training import train
-from skyscore.priors import PrincipalPrior, load_prior
+from skyscore.priors import PrincipalPrior, load_prior, principal
 from skyscore.priors.principal import PrincipalDenoiser, orthonormal, principal_components
 from skyscore.simulate.galaxies import Galaxies
 
@@ -37,6 +37,18 @@ def test_components_are_those_of_all_flips_and_turns(images):
     assert np.allclose(variances[:20], np.linalg.eigvalsh(C)[::-1][:20], rtol=1e-4)
     assert float(variances.sum()) == pytest.approx(np.trace(C), rel=1e-4)
     assert U.dtype == torch.float16 and rest <= 1e-6 * float(variances[0])
+
+
+def test_components_of_large_images_need_no_covariance(images, monkeypatch):
+    """Of randomly turned images, by random projections: the first variances, and the same trace."""
+    mean, _, variances, _ = principal_components(images, "square")
+    monkeypatch.setattr(principal, "DENSE", N)
+    torch.manual_seed(0)
+    again, U, found, rest = principal_components(images, "square", 60)
+    assert torch.equal(again, mean) and U.shape == (60, N * N)
+    assert np.allclose(found[:10], variances[:10], rtol=0.15)
+    total = float(found.sum()) + rest * (N * N - 60)
+    assert total == pytest.approx(float(variances.sum()), rel=1e-3)
 
 
 def test_rounded_components_are_orthonormal_again(images):

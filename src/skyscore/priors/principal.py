@@ -31,13 +31,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..diffusion.training import SYMMETRIES, turned
+from ..diffusion.training import SYMMETRIES, symmetry, turned
 from .hybrid import HybridDenoiser, HybridPrior
 from .neural import NeuralPrior
 
 __all__ = ["PrincipalDenoiser", "PrincipalPrior", "principal_components"]
 
 RANK = 1024
+DENSE = 4096  # pixels; of more, the covariance is not made, and each of ENOUGH images has one turn, drawn at random
+ENOUGH = 20_000
 FLOOR = 1e-9  # of a variance, relative to the largest
 
 
@@ -50,18 +52,26 @@ def principal_components(
         The mean `(1, n, n)`; components, orthonormal rows in half precision `(K, n^2)`, K at most `rank`; their
         variances `(K,)`; and the mean variance of all other directions.
     """
-    x, turns = torch.as_tensor(np.asarray(images)), range(SYMMETRIES[group])
+    dense, turns = images[0].size <= DENSE, range(SYMMETRIES[group])
+    x = torch.as_tensor(np.asarray(images if dense else images[:ENOUGH]))
     mean = sum(turned(x.double().mean(0, keepdim=True), torch.tensor([k])) for k in turns) / len(turns)
-    covariance = torch.zeros(mean.numel(), mean.numel(), dtype=torch.float64)
-    for k in turns:
-        r = (turned(x, torch.full((len(x),), k)) - mean).flatten(1)
-        covariance += r.T @ r / (len(turns) * len(x))
-    U = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:rank].half()
-    exact = orthonormal(U)
-    variances = ((exact @ covariance) * exact).sum(1).clamp(min=0)
-    rest = max(float(covariance.trace() - variances.sum()), 0.0) / max(len(covariance) - len(U), 1)
+    x = (x.double() - mean).to(x.dtype)  # the mean is the same whichever way an image is turned
+    if dense:
+        covariance = torch.zeros(mean.numel(), mean.numel(), dtype=torch.float64)
+        for k in turns:
+            r = turned(x, torch.full((len(x),), k)).double().flatten(1)
+            covariance += r.T @ r / (len(turns) * len(x))
+        U = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:rank].half()
+        exact, total = orthonormal(U), float(covariance.trace())
+        variances = ((exact @ covariance) * exact).sum(1)
+    else:
+        r = symmetry(x, torch.Generator().manual_seed(0), group).flatten(1)
+        U = torch.svd_lowrank(r, q=rank)[2].T.half()
+        exact, total = orthonormal(U), float(r.square().sum()) / len(r)
+        variances = (r @ exact.T.to(r)).double().square().mean(0)
     floor = FLOOR * float(variances.max())
-    return mean[0].float(), U, variances.clamp(min=floor).float(), max(rest, floor)
+    rest = max((total - float(variances.sum())) / max(mean.numel() - len(U), 1), floor)
+    return mean[0].float(), U, variances.clamp(min=floor).float(), rest
 
 
 def orthonormal(rows: Tensor) -> Tensor:
