@@ -9,7 +9,7 @@
 from .captions import csv_table
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
-from .files import InputError, atomic, flush, write_bytes, write_text
+from .files import InputError, atomic, flush, reading, write_bytes, write_text
 from .fits import read_fits, write_fits
 from .imaging import check_imaging
 from .jobs import generator, logged, pick_device
@@ -46,6 +46,7 @@ __all__ = [
     "read_samples",
     "read_simulations",
     "read_weights",
+    "reading",
     "write_bytes",
     "write_dataset",
     "write_ensemble",

@@ -59,5 +59,5 @@ def write_ensemble(
 def read_ensemble(path: str | Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and the file's attributes."""
     with open_hdf5(path) as file:
-        ancestors = file["ancestors"][()] if "ancestors" in file else None
+        ancestors = member(file, "ancestors") if "ancestors" in file else None
         return member(file, "samples"), ancestors, read_attrs(file)

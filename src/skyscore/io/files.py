@@ -20,6 +20,18 @@ def existing(path: str | Path) -> Path:
 
 
 @contextlib.contextmanager
+def reading(path: str | Path, what: str, remedy: str) -> Iterator[None]:
+    """Whatever a library raises on the bytes of a file, as one `InputError`: damaged files meet errors of any kind."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{path}: not a readable {what} ({reason}); {remedy}") from error
+
+
+@contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed."""
     path = Path(path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from skyscore import provenance as origin
 
-from .files import InputError, atomic, existing
+from .files import InputError, atomic, existing, reading
 from .records import as_array, plain
 
 if TYPE_CHECKING:
@@ -29,18 +29,10 @@ def read_fits(path: str | Path, shape: tuple[int, ...] | None = None, hdu: int =
 
     from astropy.io import fits
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # astropy only warns about a file that is cut short
-            with fits.open(existing(path), memmap=False) as file:
-                data = file[hdu].data
-    except InputError:
-        raise
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: not a readable FITS file, perhaps cut short ({first}); download it again"
-        ) from error
+    with reading(path, "FITS file, perhaps cut short", "download it again"), warnings.catch_warnings():
+        warnings.simplefilter("error")  # astropy only warns about a file that is cut short
+        with fits.open(existing(path), memmap=False) as file:
+            data = file[hdu].data
     if data is None or data.dtype.fields is not None:
         raise InputError(f"{path}: HDU {hdu} holds no image; give a FITS file with an image there")
     if shape is not None and data.shape != tuple(shape):

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .files import InputError, atomic, existing
+from .files import InputError, atomic, existing, reading
 from .records import as_array, plain
 
 SAMPLE_AXES = ("n", "channel", "y", "x")
+LARGEST = 2**36  # bytes of one data set: a shape that claims more is no file of ours
 IMAGE_AXES = {1: ("x",), 2: ("y", "x"), 3: ("channel", "y", "x"), 4: SAMPLE_AXES}
 
 
@@ -48,29 +49,24 @@ def compression(array: np.ndarray) -> dict[str, Any]:
 def open_hdf5(path: str | Path) -> Iterator[Any]:
     import h5py
 
-    try:
-        file = h5py.File(existing(path), "r")
-    except OSError as error:
-        raise InputError(
-            f"{path}: not a readable HDF5 file, perhaps cut short; delete it and run again"
-        ) from error
-    with file:
-        yield file
+    with reading(path, "HDF5 file, perhaps cut short", "delete it and run again"):
+        with h5py.File(existing(path), "r") as file:
+            yield file
 
 
 def read_attrs(file: Any) -> dict[str, Any]:
     return {name: json.loads(value) for name, value in file.attrs.items()}
 
 
-def member(file: Any, name: str) -> np.ndarray:
+def member(file: Any, name: str, n: int | None = None) -> np.ndarray:
+    """One data set of an open file, or its first `n` entries."""
     if name not in file:
         held = ", ".join(file) or "nothing"
         raise InputError(
             f"{file.filename}: holds no data set {name!r} (it holds {held}); delete it and run again"
         )
-    try:
-        return file[name][()]
-    except OSError as error:
+    if file[name].nbytes > LARGEST:
         raise InputError(
-            f"{file.filename}: {name!r} cannot be read, the file is damaged; delete it, run again"
-        ) from error
+            f"{file.filename}: {name!r} claims {file[name].nbytes:.1e} bytes; delete the file and run again"
+        )
+    return file[name][:n] if n is not None else file[name][()]

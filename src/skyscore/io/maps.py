@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import InputError, existing
+from .files import InputError, existing, reading
 from .fits import read_fits
 
 __all__ = ["read_map"]
@@ -19,10 +19,8 @@ def read_map(path: str | Path) -> np.ndarray:
         InputError: for a file that is neither, a damaged one, not two axes, or pixels that are not finite.
     """
     if str(path).endswith(".npy"):
-        try:
+        with reading(path, "NumPy array", "download it again"):
             values = np.asarray(np.load(existing(path), allow_pickle=False), dtype=np.float64)
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: not a readable NumPy array ({error}); download it again") from error
     else:
         values = read_fits(path)
     if values.ndim != 2 or not np.isfinite(values).all():

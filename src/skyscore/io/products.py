@@ -31,9 +31,7 @@ def write_dataset(
 def read_dataset(path: str | Path, split: str = "train", n: int | None = None) -> np.ndarray:
     """The images (n, C, H, W) of one split of a training set; only the first `n` if given."""
     with open_hdf5(path) as file:
-        if n is not None and split in file:
-            return file[split][:n]
-        return member(file, split)
+        return member(file, split, n)
 
 
 def write_observation(path: str | Path, observation: Observation, source: Mapping | None = None) -> None:
@@ -59,7 +57,7 @@ def read_observation(path: str | Path) -> Observation:
             raise InputError(
                 f"{path}: not an observation (no attribute 'problem'); delete it and run rule observe"
             )
-        return Observation(attrs["problem"], {name: file[name][()] for name in file}, attrs["attrs"])
+        return Observation(attrs["problem"], {name: member(file, name) for name in file}, attrs["attrs"])
 
 
 def write_samples(

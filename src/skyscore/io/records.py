@@ -12,7 +12,7 @@ import numpy as np
 
 from skyscore import provenance as origin
 
-from .files import InputError, existing, write_text
+from .files import InputError, existing, reading, write_text
 
 
 def plain(value: Any) -> Any:
@@ -43,10 +43,8 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def read_json(path: str | Path) -> Any:
     """Content of a JSON file; InputError if it is absent or not JSON."""
-    try:
+    with reading(path, "JSON file", "delete it and run again"):
         return json.loads(existing(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
 def write_numbers(

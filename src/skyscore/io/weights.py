@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .files import InputError, existing, write_bytes
+from .files import InputError, existing, reading, write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ def write_weights(path: str | Path, tensors: Mapping[str, torch.Tensor], metadat
 
 def read_weights(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file. Anything else, a pickle above all, is refused and never loaded."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     with open(existing(path), "rb") as file:
         head = file.read(9)
@@ -32,10 +32,6 @@ def read_weights(path: str | Path, device: str = "cpu") -> tuple[dict[str, torch
         raise InputError(
             f"{path}: weights must be safetensors, this file is {kind}; refused, give a .safetensors file"
         )
-    try:
+    with reading(path, "safetensors file", "fetch or train it again"):
         with safe_open(path, framework="pt", device=device) as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise InputError(
-            f"{path}: not a readable safetensors file ({error}); fetch or train it again"
-        ) from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
-from ..io import InputError
+from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
 from .radio_simulated import cell_of, check_sampling
 
@@ -32,14 +33,12 @@ def read_visibilities(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndar
     Raises:
         InputError: not such a file, or values that are not finite, or no row left.
     """
-    try:
-        with np.load(path) as file:
+    if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle, and say how to load that
+        raise InputError(f"{path}: not a NumPy archive of visibilities; download it again")
+    with reading(path, "NumPy archive of visibilities", "download it again"):
+        with np.load(path, allow_pickle=False) as file:
             missing = [name for name in COLUMNS if name not in file]
-            found = {name: file[name] for name in COLUMNS if name in file}
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path}: not a NumPy archive of visibilities ({error}); download it again"
-        ) from error
+            found = {name: np.asarray(file[name]) for name in COLUMNS if name in file}
     if missing:
         raise InputError(
             f"{path}: no array {missing[0]!r}; visibilities are u, v [wavelengths], V [Jy], weights"

@@ -1,0 +1,167 @@
+"""Feeds mutated files to one loader, in a process of its own: memory bounded, a clock on each read.
+
+    python tests/fuzz_loader.py LOADER EXAMPLES
+
+Prints one JSON line: how many inputs were read, how many refused; ends with an error at the first that did neither.
+Run by test_fuzz.py; a crash of a C library is then a failed test and not the end of the suite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import torch
+import yaml
+from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+
+from skyscore import io
+from skyscore.priors import load_prior
+from skyscore.problems.base import Observation
+from skyscore.problems.radio_real import read_visibilities
+from skyscore.settings import SettingsError, check_config
+
+MEMORY = 6 * 2**30  # bytes of address space, torch's own included
+CLOCK = 20  # seconds for one read
+
+
+def observation(path):
+    rng = np.random.default_rng(0)
+    arrays = {"image": rng.normal(size=(1, 9, 9)), "std": np.ones((1, 9, 9))}
+    io.write_observation(path, Observation("lens", arrays, {"units": {"image": "Jy"}, "pixels": 9}))
+
+
+def dataset(path):
+    io.write_dataset(path, train=np.random.default_rng(0).normal(size=(80, 1, 8, 8)).astype(np.float32))
+
+
+def image(path):
+    fits.PrimaryHDU(np.random.default_rng(0).normal(size=(12, 12)).astype(">f4")).writeto(
+        path, overwrite=True
+    )
+
+
+def visibilities(path):
+    rng = np.random.default_rng(0)
+    V = rng.normal(size=40) + 1j * rng.normal(size=40)
+    np.savez_compressed(path, u=rng.normal(size=40), v=rng.normal(size=40), V=V, weights=np.ones(40))
+
+
+def weights(path):
+    from skyscore.diffusion.network import Denoiser
+    from skyscore.priors import NeuralPrior
+
+    network = {"patch": 2, "channels": [8], "blocks": 1, "attention": 0}
+    NeuralPrior(Denoiser(8, 0.5, network), {"settings": "{}"}).save(path)
+
+
+def check_yaml(path):
+    """As the workflow does: the file's text, safe_load, the schema."""
+    try:
+        return check_config(yaml.safe_load(path.read_text(encoding="utf-8", errors="strict")), str(path))
+    except (yaml.YAMLError, UnicodeDecodeError, SettingsError) as error:
+        raise io.InputError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+ROW = "url\tsha256\tbytes\tfetch\tlicence\tcitation\tarchive"
+
+# loader: (name of the file, makes a good one, reads it, and reads all of it)
+LOADERS = {
+    "fits": ("a.fits", image, io.read_fits),
+    "map": ("a.npy", lambda path: np.save(path, np.ones((8, 8))), io.read_map),
+    "visibilities": ("a.npz", visibilities, read_visibilities),
+    "weights": ("a.safetensors", weights, load_prior),
+    "dataset": ("a.h5", dataset, io.read_dataset),
+    "part": ("a.h5", dataset, lambda path: io.read_dataset(path, n=10)),
+    "observation": ("a.h5", observation, io.read_observation),
+    "json": ("a.json", lambda path: io.write_numbers(path, {"a/b": 1.5, "c": 2}), io.read_json),
+    "config": (
+        "a.yaml",
+        lambda path: path.write_bytes((Path(__file__).parents[1] / "config" / "config.yaml").read_bytes()),
+        check_yaml,
+    ),
+}
+
+
+def mutate(content: bytes, changes) -> bytes:
+    """Bytes flipped, removed, inserted, repeated, zeroed; numbers made huge; the file cut short."""
+    for what, where, size, noise in changes:
+        at = int(where * max(len(content) - 1, 0))
+        if what == "flip":
+            content = (
+                content[:at] + bytes([content[at] ^ (1 + size % 255)]) + content[at + 1 :] if content else b""
+            )
+        elif what == "cut":
+            content = content[:at]
+        elif what == "drop":
+            content = content[:at] + content[at + size :]
+        elif what == "insert":
+            content = content[:at] + noise + content[at:]
+        elif what == "repeat":
+            content = content[:at] + content[at : at + size] * 3 + content[at + size :]
+        elif what == "zero":
+            content = content[:at] + bytes(min(size, len(content) - at)) + content[at + size :]
+        elif what == "huge":  # the first number after a place
+            content = content[:at] + re.sub(rb"\d+", b"9" * (1 + size % 18), content[at:], count=1)
+    return content
+
+
+CHANGE = st.tuples(
+    st.sampled_from(["flip", "cut", "drop", "insert", "repeat", "zero", "huge"]),
+    st.floats(0, 1),
+    st.integers(1, 64),
+    st.binary(min_size=1, max_size=16),
+)
+
+
+def too_long(*_):
+    raise TimeoutError(f"a read took more than {CLOCK} s")
+
+
+def main(loader: str, examples: int) -> dict[str, int]:
+    name, make, read = LOADERS[loader]
+    found = {"read": 0, "refused": 0}
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGALRM, too_long)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        path = Path(folder) / name
+        make(path)
+        good = path.read_bytes()
+        read(path)  # the unchanged file is a good one
+
+        @settings(
+            max_examples=examples, deadline=None, derandomize=True, database=None,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(st.lists(CHANGE, min_size=1, max_size=5))
+        def one(changes):
+            path.write_bytes(mutate(good, changes))
+            signal.alarm(CLOCK)
+            try:
+                read(path)
+                found["read"] += 1
+            except io.InputError as error:
+                found["refused"] += 1
+                message = str(error)
+                assert name in message and "\n" not in message and len(message) < 2000, message
+            finally:
+                signal.alarm(0)
+            assert os.listdir(folder) == [name], os.listdir(folder)
+
+        one()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], int(sys.argv[2]))))
