@@ -56,5 +56,15 @@ rule real_lens:
         products("real", kind="lens"),
 
 
+rule real_kappa:
+    input:
+        products("real", kind="kappa"),
+
+
+rule real_radio:
+    input:
+        products("real", kind="radio"),
+
+
 onsuccess:
     print(headlines())

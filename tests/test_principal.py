@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from skyscore.diffusion.network import unit_error
 from skyscore.diffusion.training import train
 from skyscore.priors import PrincipalPrior, load_prior, principal
 from skyscore.priors.principal import PrincipalDenoiser, orthonormal, principal_components
@@ -90,13 +89,24 @@ def test_the_network_cannot_spoil_the_jacobian_of_a_dark_direction(images):
     assert (found / model.power[-20:]).abs().max() < 2
 
 
-def test_its_errors_are_weighted_half_way(images):
-    """The square of the scaled error of one component is the geometric mean of both weights, whatever its variance."""
-    model, sigma = fresh(images), torch.tensor([0.05])
-    for k in (0, 10, 200):
-        e, own = 0.3 * model.U[k].view(1, 1, N, N), float(model.power[k]) ** 0.5
-        common = unit_error(e, sigma, 0.14).square().sum() * unit_error(e, sigma, own).square().sum()
-        assert float(model.scaled(e, sigma).square().sum()) == pytest.approx(float(common) ** 0.5, rel=1e-3)
+@pytest.mark.parametrize("rank", [N * N, 40])
+@pytest.mark.parametrize("sigma", [0.01, 0.3, 10.0])
+def test_the_loss_of_a_linear_world_is_one_at_every_level(images, sigma, rank):
+    """Errors with the covariance that the linear denoiser leaves: the mean square of the scaled error is 1."""
+    model, g = fresh(images, rank), torch.Generator().manual_seed(0)
+    z = torch.randn(2000, 1, N, N, generator=g)
+    error = model.filter(z, lambda P: (P * sigma**2 / (P + sigma**2)) ** 0.5)
+    assert float(model.scaled(error, torch.full((2000,), sigma)).square().mean()) == pytest.approx(
+        1, abs=0.03
+    )
+
+
+def test_faint_components_have_a_larger_weight(images):
+    """At large sigma the square of the scaled error of a component falls as the power q of its variance."""
+    model, sigma = fresh(images), torch.tensor([50.0])
+    found = [float(model.scaled(model.U[k].view(1, 1, N, N), sigma).square().sum()) for k in (0, 100)]
+    ratio = float(model.power[100] / model.power[0])
+    assert found[0] / found[1] == pytest.approx(ratio**principal.OWN, rel=0.02)
 
 
 def test_training_lowers_the_loss_of_the_linear_denoiser(images):

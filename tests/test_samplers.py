@@ -14,6 +14,7 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.base import Counted
+from skyscore.samplers.mmps import Preconditioner, conjugate_gradient
 
 Y, NOISE = 2.0, 0.5  # observation and noise variance of the one-dimensional problem
 SIZE = 40_000
@@ -111,6 +112,35 @@ def test_pnpdm_matched(P):
     sampled = run("pnpdm", *scalar_problem(P), steps=12 * 40, **options)
     assert sampled.diagnostics["rho_min"] == pytest.approx(0.9 * math.sqrt(NOISE))
     assert_moments(sampled.x, *exact(P), slack=0.02)
+
+
+def test_a_linear_part_is_the_preconditioner():
+    """A prior whose linear part is all of it: one CG step solves; white, three leave a residual of thousands."""
+    D = 24
+    g = torch.Generator().manual_seed(0)
+    W = torch.randn(D, D, generator=g, dtype=torch.float64)
+    C = (W * torch.logspace(0, -4, D, dtype=torch.float64)) @ W.T
+    likelihood = GaussianLikelihood(
+        MatrixOperator(torch.randn(D, D, generator=g, dtype=torch.float64)),
+        torch.randn(D, generator=g).double(),
+        0.02,
+    )
+    data, sigma = likelihood.spectrum(), 2.0
+    x = torch.randn(5, D, generator=g, dtype=torch.float64)
+    V = sigma**2 * torch.linalg.solve(C + sigma**2 * torch.eye(D), C)
+    exact = torch.linalg.solve(torch.eye(D) + data.s[:, None] * (data.V.T @ V @ data.V) * data.s, x.T).T
+    white = Preconditioner(data, None, float(C.diagonal().mean()))
+    linear = Preconditioner(data, lambda x, sigma: x @ V)
+
+    def solved(precondition, steps):
+        def matrix(v):
+            return v + data.s * ((data.s * v) @ data.V.T @ V @ data.V), v
+
+        return conjugate_gradient(matrix, x, lambda r: precondition(r, sigma), steps, 1e-9)[0]
+
+    found = solved(linear, 1), solved(white, 3)
+    errors = [float((v - exact).norm() / exact.norm()) for v in found]
+    assert errors[0] < 1e-8 and errors[1] > 0.1
 
 
 @pytest.mark.parametrize(

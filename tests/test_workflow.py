@@ -27,13 +27,16 @@ def test_dry_run(snakemake, workflow, name):
     assert ("exact" in planned) == (name != "real")
 
 
-@pytest.mark.parametrize("target", ["all", "download", "figures", "real_lens", "real"])
+NEEDS = {"real_lens": "sdssj1430", "real_radio": "as209"}
+
+
+@pytest.mark.parametrize("target", ["all", "download", "figures", "real_lens", "real_radio", "real"])
 def test_targets(snakemake, workflow, target):
     done = snakemake("-n", target, *OVERLAYS["real"], *MIRRORED, cwd=workflow)
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
     rows = (ROOT / "config" / "datasets.tsv").read_text().splitlines()[1:]
-    wanted = [row for row in rows if target != "real_lens" or row.startswith("sdssj1430")]
+    wanted = [row for row in rows if row.startswith(NEEDS.get(target, ""))]
     assert planned["download_file"] == len(wanted) > 0
     assert ("sample" in planned) == (target != "download")
 
@@ -53,16 +56,34 @@ def test_real_without_a_real_problem_says_what_to_do(snakemake, workflow):
     assert "no real problem is configured; add --configfile config/real.yaml" in done.stdout
 
 
-def test_slurm_profile(snakemake, workflow):
-    done = snakemake("-n", "--workflow-profile", "profiles/slurm", *OVERLAYS["paper"], cwd=workflow)
+@pytest.mark.parametrize("name", ["slurm", "cluster-generic"])
+def test_cluster_profiles(snakemake, workflow, name):
+    done = snakemake("-n", "--workflow-profile", f"profiles/{name}", *OVERLAYS["paper"], cwd=workflow)
     assert done.returncode == 0, done.stdout
-    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text())
     rules = {
         match
         for path in ROOT.glob("workflow/rules/*.smk")
         for match in re.findall(r"^rule (\w+):", path.read_text(), re.M)
     }
     assert set(profile["set-resources"]) <= rules
+
+
+def test_jobs_go_through_the_submit_command_of_a_cluster(snakemake, workflow, tmp_path):
+    """The generic profile with a scheduler that starts each job at once: what it is told, and that the job is done."""
+    submit = tmp_path / "submit"
+    told = "rule={rule} threads={threads} mem={resources.mem_mb} gpu={resources.gpu}"
+    submit.write_text(
+        f'#!/bin/sh\necho "$1" >> {tmp_path}/told\nsetsid sh "$2" > /dev/null 2>&1 &\necho $!\n'
+    )
+    submit.chmod(0o755)
+    done = snakemake(
+        "results/test/data/galaxies16/train.h5", "--workflow-profile", "profiles/cluster-generic", *OVERLAYS["test"],
+        "--cluster-generic-submit-cmd", f"{submit} '{told}'", "--latency-wait", "5", cwd=workflow,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert (workflow / "results/test/data/galaxies16/train.h5").exists()
+    assert re.fullmatch(r"rule=prepare threads=\d+ mem=\d+ gpu=0\n", (tmp_path / "told").read_text())
 
 
 def test_a_mirror_named_later_runs_nothing_again(snakemake, workflow):

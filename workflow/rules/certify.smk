@@ -18,7 +18,7 @@ rule simulate:
         mem_mb=4000,
         runtime=60,
     params:
-        n=config["validation"]["simulations"],
+        n=simulations_of,
         n_held_out=config["validation"]["held_out"],
         seed=seed_of("simulate"),
         code=code_version("problems", "operators", "likelihoods", "validation/ensemble"),

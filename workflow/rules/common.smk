@@ -132,6 +132,11 @@ def dataset_settings(wildcards):
     return {"n": dataset[wildcards.split], "pixels": dataset["pixels"], "kind": kind, kind: dataset[kind]}
 
 
+def simulations_of(wildcards):
+    """Simulations drawn from the prior behind the certificates of a problem."""
+    return config["problems"][wildcards.problem]["simulations"] or config["validation"]["simulations"]
+
+
 def prior_settings(wildcards):
     """What decides the weights of a prior; its hash is kept with them.
 
@@ -159,7 +164,7 @@ def problem_settings(wildcards):
     In place of the name of a noise model stand the settings of the noise that it was learned from.
     """
     problem = config["problems"][wildcards.problem]
-    apart = ("samplers", "n_samples", "prior", "truth", "same_as", "exercise", "noise")
+    apart = ("samplers", "n_samples", "simulations", "prior", "truth", "same_as", "exercise", "noise")
     own = {key: value for key, value in problem.items() if key not in apart}
     if problem["noise"] is None:
         return own

@@ -30,7 +30,7 @@ def cases_of(exercise):
 def labels_of(wildcards):
     """What tells the cases of an exercise apart: their names, and the settings that differ between them."""
     cases = {name: config["problems"][name] for name in cases_of(wildcards.exercise)}
-    apart = ("samplers", "n_samples", "same_as", "exercise")
+    apart = ("samplers", "n_samples", "simulations", "same_as", "exercise")
     first = next(iter(cases.values()))
     keys = [
         key for key in first if key not in apart and any(case[key] != first[key] for case in cases.values())
@@ -169,8 +169,8 @@ def every_sampler(target):
 
 # what an ensemble costs, said before it is drawn
 BUDGET = (
-    f"Sampling {config['validation']['simulations']} + {config['validation']['held_out']} simulations of "
-    "{wildcards.problem} by {wildcards.sampler}: {params.n} samples each, {params.sampler[steps]} steps"
+    "Sampling all simulations of {wildcards.problem} by {wildcards.sampler}: {params.n} samples each, "
+    "{params.sampler[steps]} steps"
 )
 
 

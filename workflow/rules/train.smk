@@ -19,7 +19,7 @@ rule train_prior:
         seed=seed_of("train_prior"),
         name="{prior}",
         checkpoint_every=lookup(within=config, dpath="priors/{prior}/training/checkpoint_every"),
-        code=code_version("diffusion"),
+        code=code_version("diffusion", "priors"),
     message:
         "Learning the prior {wildcards.prior} (or taking the weights that come with the repository)"
     script:

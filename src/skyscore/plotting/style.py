@@ -104,6 +104,9 @@ def show(axes: plt.Axes, panel: Any, norm: Normalize) -> Any:
     colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.35")
     shown = axes.imshow(panel.image, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
     axes.set_title(panel.title)
+    if getattr(panel, "marks", None):
+        x, y = np.transpose(panel.marks)
+        axes.plot(x, y, "o", mfc="none", mec="black", ms=5, mew=0.7)
     scale_bar(axes, panel.image.shape, panel.scale, panel.scale_unit, dark=panel.kind == "signed")
     bare(axes)
     return shown

@@ -117,6 +117,13 @@ class HybridPrior(NeuralPrior):
         z = z.to(self.model.power.device)
         return self.model.mean + self.model.filter(z, lambda P: (P + self.sigma_max**2) ** 0.5)
 
+    def linear_covariance(self, x: Tensor, sigma: float) -> Tensor:
+        """V x, `(B, 1, H, W)`, with V = P sigma^2 / (P + sigma^2): the linear part's covariance of x0 given x_t.
+
+        The prior's own is near it at large sigma: what a solver wants as a preconditioner.
+        """
+        return self.model.filter(x, lambda P: P * sigma**2 / (P + sigma**2)).to(x.dtype)
+
     def about(self) -> dict:
         return {**super().about(), "mean": self.model.mean.item()}
 

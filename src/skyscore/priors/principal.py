@@ -13,9 +13,12 @@ gain of each component the noise is a share of its own standard deviation. The l
 :math:`\lambda_1`, is how the difference to a Gaussian goes at large sigma: D is the mean of the prior tilted by
 :math:`x / \sigma^2`, its first order :math:`D_G`, and the next falls as :math:`\sigma^{-2}`.
 
-Each component's error is weighted half-way (geometric mean) between the weight of a common :math:`\sigma_d` and that of
-its own variance, :math:`w^2 = \frac{\sigma^2 + \sigma_d^2}{\sigma^2 \sigma_d^2}
-\frac{\sigma^2 + \lambda}{\sigma^2 \lambda}`: the sum of squares over pixels is that of the bright ones.
+The sum of squares over pixels is that of the bright ones. Each component's error is weighted on the way (`OWN` of it in
+logarithms) from one weight for all to the weight of its own variance, and all so that the linear denoiser has the same
+expected loss, 1, at every level:
+
+.. math:: L \propto \sum_k w_k^2 \, e_k^2, \qquad
+    w_k^2 = \Big( \frac{\lambda_k + \sigma^2}{\sigma^2 \lambda_k} \Big)^q
 
 Beyond `RANK` components (images of more than 32 pixels on a side) all other directions have their mean variance.
 
@@ -38,6 +41,7 @@ from .neural import NeuralPrior
 __all__ = ["PrincipalDenoiser", "PrincipalPrior", "principal_components"]
 
 RANK = 1024
+OWN = 0.25  # q: with 0.5 the faint components' share was too large, and draws of galaxies failed PQMass
 DENSE = 4096  # pixels; of more, the covariance is not made, and each of ENOUGH images has one turn, drawn at random
 ENOUGH = 20_000
 FLOOR = 1e-9  # of a variance, relative to the largest
@@ -118,8 +122,12 @@ class PrincipalDenoiser(HybridDenoiser):
 
     def scaled(self, error: Tensor, sigma: Tensor) -> Tensor:
         """The error in units of what is expected of each component; see the module."""
-        s2, common = sigma.view(-1, 1, 1, 1) ** 2, self.sigma_data**2
-        return self.filter(error, lambda P: ((s2 + common) / (s2 * common) * (s2 + P) / (s2 * P)) ** 0.25)
+        s2, P, D = sigma.view(-1, 1, 1, 1) ** 2, self.power, error[0].numel()
+        # expected square of the linear denoiser's weighted error: w^2 V, with V = P s2 / (P + s2) and w^2 = V^-q
+        left = (P * s2 / (P + s2)) ** (1 - OWN)
+        rest = (self.residual * s2 / (self.residual + s2)) ** (1 - OWN)
+        expected = (left.sum(-1, keepdim=True) + (D - len(P)) * rest) / D
+        return self.filter(error, lambda P: ((P + s2) / (P * s2)) ** (OWN / 2)) / expected.sqrt()
 
 
 class PrincipalPrior(HybridPrior):

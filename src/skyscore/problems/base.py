@@ -47,6 +47,7 @@ class Panel:
         kind: "image" (from zero up, stretched), "spread" (from zero up, linear), "signed" (around zero) or "points"
             (a scatter plot, such as the coverage of a Fourier plane).
         scale_unit: "arcsec", "arcmin" or "degree".
+        marks: places to circle, [column, row] each, or None.
     """
 
     image: np.ndarray
@@ -56,6 +57,7 @@ class Panel:
     group: str
     kind: str = "image"
     scale_unit: str = "arcsec"
+    marks: list[list[float]] | None = None
 
 
 class Problem:

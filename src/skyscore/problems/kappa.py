@@ -11,6 +11,7 @@ Reference: Remy et al. (2022), arXiv:2201.05561 (COSMOS).
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,13 +19,15 @@ import torch
 from scipy.ndimage import maximum_filter
 from torch import Tensor
 
-from ..baselines.kaiser_squires import kaiser_squires
+from ..baselines.kaiser_squires import gaussian_smoothing, kaiser_squires
 from ..baselines.starlet import starlet_map
 from ..baselines.wiener import cosine_covariance, wiener
 from ..likelihoods.gaussian import GaussianLikelihood, compress
 from ..likelihoods.noise import DiagonalNoise
-from ..operators.shear import ShearOperator
+from ..operators.shear import ShearOperator, decompose
 from .base import Observation, Panel, Problem
+from .flux import Moments
+from .kappa_real import SMOOTH, cluster_check, observe_shear
 from .kappa_simulated import simulate_shear
 
 __all__ = ["SETTINGS", "KappaProblem", "peak_counts"]
@@ -45,6 +48,13 @@ SETTINGS = {
             "description": "Width of an empty border around the map; without one the sky is periodic."},
         "regression": {"type": "integer", "minimum": 0, "default": 800, "unit": "step",
             "description": "Steps of training of the direct regression among the baselines; 0 leaves it out."},
+        "center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": None, "unit": "degree",
+            "description": "Real data: right ascension and declination of the map's middle; null: of the galaxies."},
+        "fewest": {"type": "integer", "minimum": 1, "default": 10, "unit": "galaxy",
+            "description": "Real data: pixels with fewer are masked."},
+        "cluster_mass": {"type": "number", "minimum": 0, "default": 3.0, "unit": "1e13 solar masses",
+            "description": "Real data: least M500 of the clusters at which the map is checked."},
     },
 }
 # fmt: on
@@ -65,7 +75,8 @@ class KappaProblem(Problem):
         self.shear, self.keep = arrays["shear"].double(), arrays["keep"].bool()  # (2, H, W), (H, W)
         self.std = arrays["std"].double()
         self.shape = (1, *self.keep.shape)
-        self.pixel_scale, self.unit = a["pixel_scale"], a["unit"]
+        self.pixel_scale, self.unit, self.wcs = a["pixel_scale"], a["unit"], a.get("wcs")
+        self.clusters = observation.arrays.get("clusters")
         self.operator = ShearOperator(self.keep, a["padding"])
         self.noise = DiagonalNoise(self.std[self.keep].repeat(2))
         self.data = self.shear[:, self.keep].flatten()
@@ -111,6 +122,8 @@ class KappaProblem(Problem):
         found["skewness"] = skewness(kappa)
         found |= {f"peaks_above_{level:g}": peak_counts(kappa, level, keep) for level in PEAKS}
         found["unmasked_pixels"] = int(keep.sum())
+        if self.clusters is not None:
+            found |= self.at_clusters(kappa)
         if "truth" in self.observation.arrays:
             truth = self.truth()
             mean = kappa.mean(0)
@@ -122,17 +135,38 @@ class KappaProblem(Problem):
             }
         return found
 
+    def at_clusters(self, kappa: np.ndarray) -> dict[str, Any]:
+        """Convergence at the clusters, of samples (n, H, W) and of smoothed Kaiser-Squires maps.
+
+        Keys: `clusters_kappa` (n,) mean of each sample over the clusters; `clusters_random` and `clusters_random_sd` of
+        the posterior mean at as many random places; the same of the E and the B mode, `clusters_ks_e`, ...
+        """
+        keep = self.footprint()
+        here, mean, sd = cluster_check(kappa, self.clusters, keep)
+        found = {"clusters_kappa": here, "clusters_random": mean, "clusters_random_sd": sd}
+        for name, mode in zip(("e", "b"), decompose(self.shear * self.keep), strict=True):
+            smooth = gaussian_smoothing(mode, SMOOTH / self.pixel_scale).numpy()
+            here, mean, sd = cluster_check(smooth[None], self.clusters, keep)
+            keys = (f"clusters_ks_{name}", f"clusters_ks_{name}_random", f"clusters_ks_{name}_random_sd")
+            found |= dict(zip(keys, (float(here[0]), mean, sd), strict=True))
+        return found
+
     def truth(self) -> np.ndarray:
         """Convergence (H, W) of a simulation."""
         return self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
 
     def panels(self, x: Tensor) -> list[Panel]:
+        """Shear, residuals, truth or classical maps, posterior mean and samples; clusters as circles."""
         physical = self.to_physical(x.double().cpu())
         model = self.operator.maps(self.operator(physical).mean(0, keepdim=True))[0]
         scale, unit = self.pixel_scale, self.unit
 
         def panel(image: Tensor | np.ndarray, title: str, group: str, unit: str = unit, look: str = "signed"):
             return Panel(np.asarray(image), title, scale, unit, group, look, "arcmin")
+
+        def marked(shown: Panel) -> Panel:
+            shown.marks = None if self.clusters is None else self.clusters[:, :2].tolist()
+            return shown
 
         def seen(image: Tensor) -> Tensor:
             return torch.where(self.keep, image, torch.nan)
@@ -146,10 +180,18 @@ class KappaProblem(Problem):
         ]
         if "truth" in self.observation.arrays:
             panels.append(panel(self.truth(), "truth", "kappa"))
+        mean, sd = physical[:, 0].mean(0), physical[:, 0].std(0)
         panels += [
-            panel(physical[:, 0].mean(0), "posterior mean", "kappa"),
-            panel(physical[:, 0].std(0), "standard deviation", "spread", look="spread"),
+            marked(panel(mean, "posterior mean", "kappa")),
+            panel(sd, "standard deviation", "spread", look="spread"),
         ]
+        if self.clusters is not None:
+            E, _ = decompose(self.shear * self.keep)
+            smooth = gaussian_smoothing(E, SMOOTH / self.pixel_scale)
+            panels += [
+                marked(panel(mean / sd, "mean / standard deviation", "snr", "sigma")),
+                marked(panel(smooth, f"Kaiser-Squires, {SMOOTH:g} arcmin", "smooth")),
+            ]
         samples = [panel(p[0], f"sample {k + 1}", "kappa") for k, p in enumerate(physical)]
         return panels + samples[: 12 - len(panels)]
 
@@ -158,6 +200,13 @@ class KappaProblem(Problem):
         """See :func:`skyscore.problems.kappa_simulated.simulate_shear`."""
         complete = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
         return Observation(cls.kind, *simulate_shear(complete, images, seed))
+
+    @classmethod
+    def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
+        """See :func:`skyscore.problems.kappa_real.observe_shear`; on a map with the pixels of the prior."""
+        complete = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
+        pixels = math.isqrt(np.asarray(moments.mean).size)
+        return Observation(cls.kind, *observe_shear(complete, files, pixels))
 
 
 def peak_counts(maps: np.ndarray, level: float, keep: np.ndarray) -> np.ndarray:

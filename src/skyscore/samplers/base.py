@@ -75,6 +75,14 @@ class Counted:
 
         return torch.cat([o.detach() for o in outs]), vjp
 
+    @property
+    def linear_covariance(self):
+        """The function (x, sigma) -> V x of the prior's linear part, both `(B, D)`; None if the prior has none."""
+        known = getattr(self.prior, "linear_covariance", None)
+        if known is None:
+            return None
+        return lambda x, sigma: known(x.reshape(-1, *self.shape), sigma).reshape(len(x), -1)
+
     def _call(self, x: Tensor, sigma: float) -> Tensor:
         level = torch.tensor(float(sigma), dtype=x.dtype, device=x.device)
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)

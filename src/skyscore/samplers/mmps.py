@@ -6,12 +6,13 @@ Replaces the intractable :math:`p(y \mid x_t)` by a Gaussian whose covariance is
     V = \sigma_t^2 \, \partial D / \partial x_t
 
 and solves for :math:`v` in :math:`(\Sigma + A V A^\top) v = y - A D` by conjugate gradients, preconditioned with the
-same matrix for a white V. Exact when the prior is Gaussian. On multimodal priors each mode is right and the weights of
-the modes are not: see :mod:`skyscore.samplers.tds`.
+same matrix for the V of the prior's linear part (:meth:`skyscore.priors.HybridPrior.linear_covariance`), or for a white
+V where the prior has none. At large sigma the former is all but the matrix itself; with the latter a few steps leave
+the residual larger than it was, and single chains of a learned prior go astray. Exact when the prior is Gaussian. On
+multimodal priors each mode is right and the weights of the modes are not: see :mod:`skyscore.samplers.tds`.
 
 Reference: Rozet et al. (2024), "Learning Diffusion Priors from Observations by Expectation Maximization",
-arXiv:2405.13712, eq. 14-16. Deviation: the preconditioner (its gain was not measured) and the
-stop at `tolerance`.
+arXiv:2405.13712, eq. 14-16. Deviation: the preconditioner and the stop at `tolerance`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from .base import Guidance
 
-__all__ = ["MMPS", "conjugate_gradient", "tweedie_gradient"]
+__all__ = ["MMPS", "Preconditioner", "conjugate_gradient", "tweedie_gradient"]
 
 
 def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
@@ -58,16 +59,40 @@ def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float)
     return v, w
 
 
-def tweedie_gradient(data, D: Tensor, vjp, sigma: float, white: float, steps: int, tolerance: float):
+class Preconditioner:
+    """Creates the map r -> (1 + W V W')^-1 r, with the covariance V that a simple prior leaves at level sigma.
+
+    Arguments:
+        data: singular value decomposition of the whitened operator W.
+        linear: (x, sigma) -> V x, of the prior's linear part; None for a white prior.
+        white: variance of the white prior, in prior units squared.
+    """
+
+    def __init__(self, data, linear=None, white: float = 1.0):
+        self.data, self.linear, self.white, self.level = data, linear, white, None
+
+    def __call__(self, r: Tensor, sigma: float) -> Tensor:
+        if self.linear is None:
+            return r / (1 + sigma**2 * self.white / (self.white + sigma**2) * self.data.s**2)
+        if sigma != self.level:  # one decomposition serves all chains and all observations at a level
+            W = (self.data.V * self.data.s).T.contiguous()  # (K, D)
+            matrix = self.linear(W, sigma).double() @ W.T.double()
+            matrix = 0.5 * (matrix + matrix.T)
+            matrix.diagonal().add_(1)
+            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(W)
+            self.level = sigma
+        return r @ self.inverse
+
+
+def tweedie_gradient(data, D: Tensor, vjp, sigma: float, precondition, steps: int, tolerance: float):
     """v = (1 + W V W')^-1 (d - W D), V = sigma^2 J, and J' W' v, in at most `steps` vector-Jacobian products."""
     V, s, d = data.V, data.s, data.d
-    white = sigma**2 * white / (white + sigma**2)  # V of a white prior, for the preconditioner
 
     def covariance(v: Tensor) -> tuple[Tensor, Tensor]:
         g = vjp((s * v) @ V.T)
         return v + sigma**2 * s * (g @ V), g
 
-    return conjugate_gradient(covariance, d - s * (D @ V), lambda r: r / (1 + white * s**2), steps, tolerance)
+    return conjugate_gradient(covariance, d - s * (D @ V), lambda r: precondition(r, sigma), steps, tolerance)
 
 
 class MMPS(Guidance):
@@ -76,7 +101,8 @@ class MMPS(Guidance):
     Arguments:
         cg_steps: conjugate-gradient steps at most, each costing one vector-Jacobian product.
         tolerance: relative residual at which they stop.
-        prior_variance: of the white prior behind the preconditioner, in prior units squared; measured by default.
+        prior_variance: of the white prior behind the preconditioner of a prior without a linear part, in prior units
+            squared; measured by default.
     """
 
     name = "mmps"
@@ -90,9 +116,11 @@ class MMPS(Guidance):
         self.cg_steps, self.tolerance, self.prior_variance = cg_steps, tolerance, prior_variance
 
     def prepare(self, sigma_max: float) -> None:
-        self.white = self.prior_variance or self.white_variance(sigma_max)
+        linear = self.prior.linear_covariance
+        white = None if linear else self.prior_variance or self.white_variance(sigma_max)
+        self.precondition = Preconditioner(self.data, linear, white)
 
     def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
         D, vjp = self.prior.denoise_vjp(x_t, sigma_t)
-        _, g = tweedie_gradient(self.data, D, vjp, sigma_t, self.white, self.cg_steps, self.tolerance)
+        _, g = tweedie_gradient(self.data, D, vjp, sigma_t, self.precondition, self.cg_steps, self.tolerance)
         return D + sigma_t**2 * g

@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from .base import Sampler
-from .mmps import tweedie_gradient
+from .mmps import Preconditioner, tweedie_gradient
 
 __all__ = ["TDS", "systematic"]
 
@@ -118,6 +118,7 @@ class TDS(Sampler):
     def prepare(self, sigma_max: float) -> None:
         if not self.full:
             self.white = self.prior_variance or self.white_variance(sigma_max)
+            self.precondition = Preconditioner(self.data, self.prior.linear_covariance, self.white)
 
     @property
     def full(self) -> bool:
@@ -279,5 +280,5 @@ class MomentKernel(LevelKernel):
 
     def gradient(self, r: Tensor, D: Tensor, sigma: float, vjp) -> tuple[Tensor, Tensor]:
         p = self.sampler
-        u, g = tweedie_gradient(p.data, D, vjp, sigma, p.white, p.cg_steps, 1e-3)
+        u, g = tweedie_gradient(p.data, D, vjp, sigma, p.precondition, p.cg_steps, 1e-3)
         return u, g + torch.zeros_like(D)
