@@ -46,24 +46,13 @@ rule samplers:
         every_sampler(config["target"]),
 
 
-rule real:
-    input:
-        products("real"),
+for kind in (None, "lens", "kappa", "radio"):
 
-
-rule real_lens:
-    input:
-        products("real", kind="lens"),
-
-
-rule real_kappa:
-    input:
-        products("real", kind="kappa"),
-
-
-rule real_radio:
-    input:
-        products("real", kind="radio"),
+    rule:
+        name:
+            f"real_{kind}" if kind else "real"
+        input:
+            products("real", kind=kind),
 
 
 onsuccess:
