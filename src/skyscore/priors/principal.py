@@ -41,7 +41,7 @@ from .neural import NeuralPrior
 __all__ = ["PrincipalDenoiser", "PrincipalPrior", "principal_components"]
 
 RANK = 1024
-OWN = 0.25  # q: with 0.5 the faint components' share was too large, and draws of galaxies failed PQMass
+OWN = 0.25  # q: a network with 0.5, and lower levels, had draws of galaxies that failed PQMass
 DENSE = 4096  # pixels; of more, the covariance is not made, and each of ENOUGH images has one turn, drawn at random
 ENOUGH = 20_000
 FLOOR = 1e-9  # of a variance, relative to the largest
