@@ -72,9 +72,7 @@ def check_yaml(path):
         raise io.InputError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-ROW = "url\tsha256\tbytes\tfetch\tlicence\tcitation\tarchive"
-
-# loader: (name of the file, makes a good one, reads it, and reads all of it)
+# loader: name of the file, what makes a good one, what reads it
 LOADERS = {
     "fits": ("a.fits", image, io.read_fits),
     "map": ("a.npy", lambda path: np.save(path, np.ones((8, 8))), io.read_map),

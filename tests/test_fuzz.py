@@ -15,7 +15,7 @@ from skyscore import io
 from skyscore.problems.radio_real import read_visibilities
 
 LOADERS = ("fits", "map", "visibilities", "weights", "dataset", "part", "observation", "json", "config")
-EXAMPLES = 150  # of each loader, in two parts of other random changes
+EXAMPLES = 150  # of each loader
 
 
 @pytest.mark.parametrize("loader", LOADERS)

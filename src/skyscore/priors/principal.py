@@ -6,9 +6,9 @@ r"""A hybrid prior over principal components, for images that are alike in where
     C_\sigma = \frac{\sigma^2 \sqrt{\lambda}}{\lambda + \sigma^2} \, \frac{\lambda_1}{\lambda_1 + \sigma^2}
 
 with the mean m and the principal components U, of variances :math:`\lambda`, of the training set. Galaxies fill the
-middle of their image; the variance of the components falls by six orders of magnitude. Guidance asks for
+middle of their image; the variance of the components falls by more than five orders of magnitude. Guidance asks for
 :math:`\sigma^2 \partial D / \partial x`, the covariance of what is not known yet, and one :math:`c_\mathrm{out}` for
-all pixels leaves in it noise of the network that is a thousand times the variance of the faint directions. With the
+all pixels leaves in it noise of the network that is hundreds of times the variance of the faint directions. With the
 gain of each component the noise is a share of its own standard deviation. The last factor, with the largest variance
 :math:`\lambda_1`, is how the difference to a Gaussian goes at large sigma: D is the mean of the prior tilted by
 :math:`x / \sigma^2`, its first order :math:`D_G`, and the next falls as :math:`\sigma^{-2}`.

@@ -144,12 +144,15 @@ class KappaProblem(Problem):
         keep = self.footprint()
         here, mean, sd = cluster_check(kappa, self.clusters, keep)
         found = {"clusters_kappa": here, "clusters_random": mean, "clusters_random_sd": sd}
-        for name, mode in zip(("e", "b"), decompose(self.shear * self.keep), strict=True):
-            smooth = gaussian_smoothing(mode, SMOOTH / self.pixel_scale).numpy()
-            here, mean, sd = cluster_check(smooth[None], self.clusters, keep)
+        for name, smooth in zip(("e", "b"), self.smoothed_modes(), strict=True):
+            here, mean, sd = cluster_check(smooth.numpy()[None], self.clusters, keep)
             keys = (f"clusters_ks_{name}", f"clusters_ks_{name}_random", f"clusters_ks_{name}_random_sd")
             found |= dict(zip(keys, (float(here[0]), mean, sd), strict=True))
         return found
+
+    def smoothed_modes(self) -> list[Tensor]:
+        """E and B mode of the shear, zero where masked, each smoothed by a Gaussian of SMOOTH arcmin, (H, W)."""
+        return [gaussian_smoothing(mode, SMOOTH / self.pixel_scale) for mode in decompose(self.shear)]
 
     def truth(self) -> np.ndarray:
         """Convergence (H, W) of a simulation."""
@@ -186,8 +189,7 @@ class KappaProblem(Problem):
             panel(sd, "standard deviation", "spread", look="spread"),
         ]
         if self.clusters is not None:
-            E, _ = decompose(self.shear * self.keep)
-            smooth = gaussian_smoothing(E, SMOOTH / self.pixel_scale)
+            smooth, _ = self.smoothed_modes()
             panels += [
                 marked(panel(mean / sd, "mean / standard deviation", "snr", "sigma")),
                 marked(panel(smooth, f"Kaiser-Squires, {SMOOTH:g} arcmin", "smooth")),
