@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from . import io
-from .diffusion.network import Denoiser
+from .diffusion.network import Denoiser, placed
 from .diffusion.training import denoising_loss, train
 from .likelihoods import GaussianLikelihood
 from .operators import MatrixOperator
@@ -58,7 +58,7 @@ def bench_training(
     def full() -> None:
         nonlocal model
         model, _ = train(images, model, settings, 0, None, device, progress=False, stop_after=steps)
-        model = model.to(device).train().requires_grad_(True)
+        model = placed(model, device).train().requires_grad_(True)
 
     full()  # moves the model and warms up
     bare_times, full_times = [], []
@@ -73,7 +73,7 @@ def bench_training(
 
 def bench_samplers(prior: dict, pixels: int, device: str, n: int = 64, steps: int = 10) -> dict[str, float]:
     """Wall time over (evaluations x a bare network call), and over bare vector-Jacobian products with gradients."""
-    network = NeuralPrior(Denoiser(pixels, 0.14, prior["network"]).to(device))
+    network = NeuralPrior(placed(Denoiser(pixels, 0.14, prior["network"]), device))
     operator = MatrixOperator(torch.randn(64, pixels**2, device=device) / pixels, network.shape)
     likelihood = GaussianLikelihood(operator, torch.randn(64, device=device), 0.1)
     likelihood.spectrum()

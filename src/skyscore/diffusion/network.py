@@ -21,7 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Denoiser", "UNet", "unit_error"]
+__all__ = ["Denoiser", "UNet", "placed", "unit_error"]
+
+
+def layout(device: torch.device | str) -> torch.memory_format:
+    """How features lie in memory: channels last for a GPU's tensor cores, but group norms of a CPU are slow on that."""
+    return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
+
+
+def placed(model: nn.Module, device: torch.device | str) -> nn.Module:
+    """The model on a device, its weights in the layout of the features there."""
+    return model.to(device).to(memory_format=layout(device))
 
 
 class Block(nn.Module):
@@ -122,7 +132,8 @@ class UNet(nn.Module):
         phase = noise[:, None] * self.freqs
         emb = self.embed(torch.cat([phase.cos(), phase.sin()], dim=1))
         h = F.pixel_unshuffle(x, self.patch)
-        h = self.stem(torch.cat([h, self.grid.to(h.dtype).expand(len(h), -1, -1, -1)], dim=1))
+        h = torch.cat([h, self.grid.to(h.dtype).expand(len(h), -1, -1, -1)], dim=1)
+        h = self.stem(h.contiguous(memory_format=layout(h.device)))
         skips, pools, grows, up = [h], iter(self.pool), iter(self.grow), iter(self.up)
         for i, block in enumerate(self.down):
             if i and i % self.blocks == 0:
@@ -162,7 +173,7 @@ class Denoiser(nn.Module):
         """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
         s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
         total = (s**2 + sd**2).sqrt()
-        out = self.net((x / total).to(memory_format=torch.channels_last), sigma.log() / 4)
+        out = self.net(x / total, sigma.log() / 4)
         return (sd / total) ** 2 * x + s * sd / total * out.to(x.dtype)
 
     def scaled(self, error: Tensor, sigma: Tensor) -> Tensor:

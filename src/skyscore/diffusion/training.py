@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from .network import Denoiser
+from .network import Denoiser, placed
 
 __all__ = ["denoising_loss", "learning_rate", "train"]
 
@@ -92,7 +92,7 @@ def train(
         FloatingPointError: if the loss is not finite.
     """
     torch.manual_seed(seed)
-    model = model.to(device).to(memory_format=torch.channels_last).train()
+    model = placed(model, device).train()
     average = {k: v.detach().clone() for k, v in model.named_parameters()}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.99), fused=True)
     images, start, losses = torch.as_tensor(images), 0, []
@@ -136,7 +136,7 @@ def train(
             p.copy_(average[name])
     window = max(settings["steps"] // 10, 1)
     record = {"loss": float(torch.stack([v.cpu() for v in losses[-window:]]).mean()), "steps": last}
-    return model.eval().to("cpu"), record
+    return placed(model.eval(), "cpu"), record
 
 
 def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losses: list) -> None:

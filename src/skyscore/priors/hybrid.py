@@ -86,7 +86,7 @@ class HybridDenoiser(nn.Module):
         s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
         wiener = self.mean + self.filter(x - self.mean, lambda P: P / (P + s**2))
         inputs = torch.cat([x / (s**2 + sd**2).sqrt(), wiener / sd], dim=1)
-        out = self.net(inputs.to(memory_format=torch.channels_last), sigma.log() / 4)
+        out = self.net(inputs, sigma.log() / 4)
         return wiener + self.filter(out, lambda P: self.gain(P, s**2))
 
     def filter(self, x: Tensor, gain: Callable[[Tensor], Tensor]) -> Tensor:

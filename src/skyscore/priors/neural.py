@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import io
-from ..diffusion.network import Denoiser
+from ..diffusion.network import Denoiser, placed
 from ..diffusion.schedule import geometric, multistep
 
 __all__ = ["NeuralPrior"]
@@ -138,4 +138,4 @@ class NeuralPrior:
             raise io.InputError(
                 f"{path}: weights do not fit their architecture ({first}); train them again with --config train=true"
             ) from error
-        return cls(model.to(device).to(memory_format=torch.channels_last), metadata)
+        return cls(placed(model, device), metadata)
