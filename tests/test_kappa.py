@@ -8,7 +8,7 @@ from skyscore import io
 from skyscore.baselines.kaiser_squires import WIDTHS, gaussian_smoothing, kaiser_squires
 from skyscore.baselines.regression import Regression, train_regression
 from skyscore.baselines.starlet import analyse, starlet_map, starlet_matrices, synthesise
-from skyscore.baselines.wiener import cosine_covariance, full_covariance, wiener
+from skyscore.baselines.wiener import cosine_covariance, cosine_variances, full_covariance, wiener, wiener_map
 from skyscore.likelihoods.gaussian import Spectrum
 from skyscore.operators.shear import ShearOperator, decompose, kernel, shear
 from skyscore.priors import GaussianPrior
@@ -201,6 +201,14 @@ def test_wiener_is_the_posterior_mean_of_a_gaussian_prior(problem, images):
     assert both.shape == (2, 256) and torch.allclose(both[0], exact, atol=1e-6)
 
 
+def test_wiener_by_transforms_is_that_by_decomposition(problem, images):
+    m, unit = moments_of(images), problem.observation.attrs["flux_scale"]
+    C = cosine_covariance(m, 16)
+    dense = unit * wiener(problem.likelihood.spectrum(), torch.zeros(256).double(), C).reshape(16, 16)
+    found = wiener_map(problem.operator, problem.data, problem.noise, unit**2 * cosine_variances(m, 16))
+    assert torch.allclose(found, dense, atol=1e-6 * float(dense.abs().max()))
+
+
 def test_cosine_covariance_is_that_of_theory(images):
     C, xi = cosine_covariance(moments_of(images), 16), Convergence.covariance(16, {})
     assert float(C.diagonal().mean()) == pytest.approx(xi[0, 0], rel=0.1)
@@ -209,8 +217,8 @@ def test_cosine_covariance_is_that_of_theory(images):
 
 
 def test_kaiser_squires_takes_the_width_with_the_least_error(problem, images):
-    C = 0.02**2 * cosine_covariance(moments_of(images), 16)
-    image = kaiser_squires(problem.operator, problem.data, problem.noise, C)
+    power = problem.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments_of(images), 16)
+    image = kaiser_squires(problem.operator, problem.data, problem.noise, power)
     plain = problem.operator.adjoint(problem.data[None])[0, 0]
     matches = [torch.allclose(image, gaussian_smoothing(plain, float(w))) for w in WIDTHS]
     assert sum(matches) == 1 and 0 < matches.index(True) < len(WIDTHS) - 1
@@ -229,10 +237,9 @@ def test_starlet_scales_add_up_and_have_an_adjoint():
 
 def test_starlet_map_is_a_minimum(problem):
     """Noise alone leaves nothing but the coarsest scale; the data leave fewer structures than pixels."""
-    image = starlet_map(problem.likelihood.spectrum(), (16, 16))
-    empty = problem.likelihood_of(torch.zeros(1, len(problem.data))).observation(0)
-    assert starlet_map(empty.spectrum(), (16, 16)).abs().max() < 1e-9
-    assert image.abs().max() > 0.1
+    image = starlet_map(problem.operator, problem.data, problem.noise)
+    assert starlet_map(problem.operator, torch.zeros_like(problem.data), problem.noise).abs().max() < 1e-12
+    assert image.abs().max() > 0.1 * problem.observation.attrs["flux_scale"]
 
 
 def test_order_of_the_baselines(problem, images):

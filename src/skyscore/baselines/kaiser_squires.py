@@ -4,7 +4,7 @@ r"""Kaiser-Squires with the smoothing that has the least expected error.
     w = \arg\min_w \, \mathrm{tr}\,[(B P - 1) C (B P - 1)^\top] + \mathrm{tr}\,[B \Sigma B^\top], \quad B = S_w P^\top
 
 S is a Gaussian of width w (periodic), masked pixels of the shear are zero. The width is chosen by the expected error
-under the covariance C of the field, never by the truth.
+under the covariance C of the field (independent cosine modes), never by the truth.
 
 References: Kaiser & Squires (1993), ApJ 404, 441; Remy et al. (2022), arXiv:2201.05561, section 5.
 """
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..operators.shear import ShearOperator
+from ..priors.hybrid import cosine_matrix
 
 __all__ = ["gaussian_smoothing", "kaiser_squires"]
 
@@ -29,18 +30,17 @@ def gaussian_smoothing(images: Tensor, width: float) -> Tensor:
     return torch.fft.ifft2(torch.fft.fft2(images) * transfer).real
 
 
-def kaiser_squires(operator: ShearOperator, y: Tensor, noise, covariance: Tensor) -> Tensor:
+def kaiser_squires(operator: ShearOperator, y: Tensor, noise, power: Tensor) -> Tensor:
     """The smoothed map `(H, W)` in units of the convergence.
 
     Arguments:
         y: shear on the unmasked pixels `(2 M,)`.
         noise: its law.
-        covariance: `(D, D)` of the convergence.
+        power: variances of the cosine modes of the convergence, `(H, W)`.
     """
-    generator, D = torch.Generator().manual_seed(0), len(covariance)
-    root = torch.linalg.cholesky(covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(D))
-    z = torch.randn(DRAWS, D, generator=generator, dtype=torch.float64)
-    kappa = (z @ root.T).reshape(-1, *operator.in_shape)
+    generator, T = torch.Generator().manual_seed(0), cosine_matrix(len(power))
+    z = torch.randn(DRAWS, 1, *power.shape, generator=generator, dtype=torch.float64)
+    kappa = T.T @ (power.sqrt() * z) @ T
     maps = operator.adjoint(operator(kappa) + noise.sample(DRAWS, generator))
     errors = [float((gaussian_smoothing(maps, float(w)) - kappa).square().mean()) for w in WIDTHS]
     best = float(WIDTHS[min(range(len(errors)), key=errors.__getitem__)])

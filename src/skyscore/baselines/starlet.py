@@ -1,6 +1,6 @@
 r"""A sparse map: few starlet coefficients, l1 penalised, by FISTA.
 
-.. math:: \hat\alpha = \arg\min_\alpha \tfrac12 \|d - s V^\top \Phi \alpha\|^2
+.. math:: \hat\alpha = \arg\min_\alpha \tfrac12 \|\Sigma^{-1/2} (y - A \Phi \alpha)\|^2
     + \sum_{j, i} \lambda_{j} |\alpha_{j i}|, \qquad \hat x = \Phi \hat\alpha
 
 :math:`\Phi` adds up the scales of the isotropic undecimated wavelet transform (starlet, B3 spline; mirrored edges).
@@ -20,7 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..likelihoods.gaussian import Spectrum
+from ..operators.base import LinearOperator
 
 __all__ = ["starlet_map", "starlet_matrices"]
 
@@ -62,36 +62,39 @@ def synthesise(alpha: Tensor, levels: list[tuple[Tensor, Tensor]]) -> Tensor:
     return sum(R.T @ c[..., j, :, :] @ C for j, (R, C) in enumerate(levels))
 
 
-def starlet_map(spectrum: Spectrum, shape: tuple[int, int], scales: int | None = None) -> Tensor:
-    """The sparse map `(H, W)` in the units of the likelihood's unknown.
+def starlet_map(operator: LinearOperator, y: Tensor, noise, scales: int | None = None) -> Tensor:
+    """The sparse map `(H, W)` in the units of the operator's images.
 
     Arguments:
-        spectrum: of the likelihood of one observation.
+        operator: A, of images `(1, H, W)`.
+        y: data `(M,)`.
+        noise: their law.
         scales: wavelet scales J; as many as fit into the map by default.
     """
-    V, s, d = (t.double().cpu() for t in (spectrum.V, spectrum.s, spectrum.d))
+    shape, y = operator.in_shape[1:], y.double()
     scales = scales or max(1, int(math.log2(min(shape))) - 2)
     levels = starlet_matrices(shape, scales)
 
-    def gradient(x: Tensor) -> Tensor:  # of the misfit
-        r = s * (s * (x.flatten() @ V) - d)
-        return (V @ r).reshape(shape)
+    def back(r: Tensor) -> Tensor:  # A' Sigma^-1 r
+        return operator.adjoint(noise.solve(r))[:, 0]
 
-    # noise in the gradient with respect to the coefficients: variance of Phi' V s n, n white
-    generator = torch.Generator().manual_seed(0)
-    n = torch.randn(64, len(s), generator=generator, dtype=torch.float64)
-    noise = analyse(((n * s) @ V.T).reshape(-1, *shape), levels).std(0).mean((1, 2))
-    penalty = (K * noise)[:, None, None].expand(-1, *shape).clone()
+    def gradient(x: Tensor) -> Tensor:  # of the misfit
+        return back(operator(x[None, None]) - y)[0]
+
+    # noise in the gradient with respect to the coefficients: variance of Phi' A' Sigma^-1 n
+    drawn = analyse(back(noise.sample(64, torch.Generator().manual_seed(0))), levels)
+    penalty = (K * drawn.std(0).mean((1, 2)))[:, None, None].expand(-1, *shape).clone()
     penalty[-1] = 0
-    norm = float(s.max()) ** 2 * largest(levels, shape)
+    start = torch.ones(shape, dtype=torch.float64) + torch.eye(*shape, dtype=torch.float64)
+    norm = largest(lambda x: back(operator(x[None, None]))[0], start)
+    norm *= largest(lambda x: synthesise(analyse(x, levels), levels), start)
     return synthesise(fista(gradient, penalty, levels, norm), levels)
 
 
-def largest(levels, shape: tuple[int, int], iterations: int = 20) -> float:
-    """Largest eigenvalue of Phi' Phi, by power iteration, with a margin of five per cent."""
-    x = torch.ones(shape, dtype=torch.float64) + torch.eye(*shape, dtype=torch.float64)
+def largest(matrix, x: Tensor, iterations: int = 20) -> float:
+    """Largest eigenvalue of a positive map of images, by power iteration from x, with a margin of five per cent."""
     for _ in range(iterations):
-        x = synthesise(analyse(x / x.norm(), levels), levels)
+        x = matrix(x / x.norm())
     return 1.05 * float(x.norm())
 
 

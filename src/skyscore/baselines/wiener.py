@@ -3,20 +3,25 @@ r"""The Wiener filter: the posterior mean under a Gaussian prior with the given 
 .. math:: \hat x = m + C A^\top (A C A^\top + \Sigma)^{-1} (y - A m)
     = m + C V s \, (1 + s V^\top C V s)^{-1} (d - s V^\top m)
 
-in the singular vectors of the whitened operator: exact for any linear operator, mask and noise law.
+in the singular vectors of the whitened operator: exact for any linear operator, mask and noise law. Of maps too large
+for that, and of a stationary field, the same by conjugate gradients (:func:`wiener_map`).
 
 Reference: Wiener (1949); Jeffrey et al. (2018), arXiv:1801.08945 (masked convergence maps).
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import LinearOperator as SparseOperator
+from scipy.sparse.linalg import cg
 from torch import Tensor
 
 from ..likelihoods.gaussian import Spectrum
+from ..operators.base import LinearOperator
 from ..priors.hybrid import cosine_matrix
 
-__all__ = ["cosine_covariance", "full_covariance", "wiener"]
+__all__ = ["cosine_covariance", "cosine_variances", "full_covariance", "wiener", "wiener_map"]
 
 
 def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -33,21 +38,58 @@ def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
     return mean + torch.linalg.solve(inner, (d - mean @ W)[..., None])[..., 0] @ CW.T
 
 
+def wiener_map(operator: LinearOperator, y: Tensor, noise, power: Tensor, rtol: float = 1e-8) -> Tensor:
+    r"""The filtered map `(H, W)` of a field of mean zero whose cosine modes are independent.
+
+    With the whitened operator :math:`W = \Sigma^{-1/2} A`: :math:`\hat x = C W^\top (1 + W C W^\top)^{-1}
+    \Sigma^{-1/2} y`.
+
+    Arguments:
+        operator: in units of the field; its images are `(1, H, W)`.
+        y: data `(M,)`.
+        noise: their independent law (`std`).
+        power: variances of the modes, `(H, W)`.
+        rtol: residual, relative to the data, at which conjugate gradients stop.
+
+    Raises:
+        FloatingPointError: if they do not get there.
+    """
+    T, whitened = cosine_matrix(len(power)), noise.whiten(y.double())
+
+    def field(v: Tensor) -> Tensor:  # C W' v
+        image = operator.adjoint(noise.whiten(v)[None])[0, 0]
+        return T.T @ (power * (T @ image @ T.T)) @ T
+
+    def normal(v: np.ndarray) -> np.ndarray:
+        v = torch.from_numpy(v)
+        return (v + noise.whiten(operator(field(v)[None, None])[0])).numpy()
+
+    v, failed = cg(SparseOperator((len(y), len(y)), normal, dtype=np.float64), whitened.numpy(), rtol=rtol)
+    if failed:
+        raise FloatingPointError(f"wiener_map: conjugate gradients did not converge to {rtol:g}")
+    return field(torch.from_numpy(v))
+
+
 def full_covariance(moments) -> Tensor:
     """The covariance `(D, D)` of :class:`skyscore.problems.flux.Moments`."""
     U, v = torch.as_tensor(moments.components).double(), torch.as_tensor(moments.variances).double()
     return (U.T * (v - moments.residual)) @ U + moments.residual * torch.eye(U.shape[1], dtype=torch.float64)
 
 
-def cosine_covariance(moments, side: int) -> Tensor:
-    """The covariance of a stationary field, `(D, D)`: that of the moments with its cosine modes decorrelated.
+def cosine_variances(moments, side: int) -> Tensor:
+    """Variances `(side, side)` of the cosine modes of a stationary field with these moments.
 
-    A few hundred images say little of each element, and much of the variance of each mode; the mean is taken as zero.
+    A few hundred images say little of each element of a covariance, and much of the variance of each mode.
     """
     T = cosine_matrix(side)
     U = torch.as_tensor(moments.components).double().reshape(-1, side, side)
     v = torch.as_tensor(moments.variances).double() - moments.residual
     power = moments.residual + torch.einsum("k,kij->ij", v, (T @ U @ T.T) ** 2)
-    power = (power + power.T) / 2
+    return (power + power.T) / 2
+
+
+def cosine_covariance(moments, side: int) -> Tensor:
+    """The covariance `(D, D)` of a stationary field: that of the moments with its cosine modes decorrelated."""
+    T, power = cosine_matrix(side), cosine_variances(moments, side)
     TT = torch.kron(T, T)
     return (TT.T * power.flatten()) @ TT

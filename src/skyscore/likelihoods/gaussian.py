@@ -58,6 +58,8 @@ class GaussianLikelihood:
     """
 
     has_density = True
+    #: whether samplers may ask for the singular vectors of the whitened operator
+    decomposable = True
 
     def __init__(self, operator: LinearOperator, y: Tensor, std):
         if tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape):

@@ -18,6 +18,8 @@ Reference: Kaiser & Squires (1993), ApJ 404, 441, eq. 2.1-2.3.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -84,6 +86,25 @@ class ShearOperator(LinearOperator):
         p, (_, H, W) = self.padding, self.in_shape
         gamma = torch.nn.functional.pad(self.maps(y), (p, p, p, p))
         return decompose(gamma)[0][:, None, p : p + H, p : p + W]
+
+    def complement(self, white: Callable[..., Tensor]) -> Tensor:
+        r"""Noise of covariance :math:`1 - A A^\top` on the data, `(B, 2 M)`.
+
+        On the padded sky, where P P' projects on E modes, A A' = P W P' with W the map's window:
+        1 - P W P' = (1 - P P') + P (1 - W) P'.
+
+        Arguments:
+            white: from a shape to standard normal noise `(B, *shape)`.
+        """
+        p, (_, H, W) = self.padding, self.in_shape
+        sky = (H + 2 * p, W + 2 * p)
+        noise = white(2, *sky)
+        noise = noise - shear(decompose(noise)[0])
+        if p:
+            outside = white(*sky)
+            outside[..., p : p + H, p : p + W] = 0
+            noise = noise + shear(outside)
+        return noise[..., p : p + H, p : p + W][..., self.keep].flatten(1)
 
     def maps(self, y: Tensor) -> Tensor:
         """Data `(B, 2 M)` as shear maps `(B, 2, H, W)`, zero on masked pixels."""

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ..baselines.kaiser_squires import gaussian_smoothing, kaiser_squires
 from ..baselines.starlet import starlet_map
-from ..baselines.wiener import cosine_covariance, wiener
+from ..baselines.wiener import cosine_variances, wiener_map
 from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.isometric import IsometricLikelihood
 from ..likelihoods.noise import DiagonalNoise
 from ..operators.shear import ShearOperator, decompose
 from .base import Observation, Panel, Problem
@@ -59,6 +60,7 @@ SETTINGS = {
 }
 # fmt: on
 PEAKS = (0.03, 0.06)  # convergence above which peaks are counted
+LARGEST = 4096  # pixels of a map whose operator is decomposed: half a minute, and memory as the square
 
 
 class KappaProblem(Problem):
@@ -86,22 +88,35 @@ class KappaProblem(Problem):
     def likelihood(self) -> GaussianLikelihood:
         if self._likelihood is None:
             s = self.observation.attrs["flux_scale"]
-            G, b, _ = self.noise.gram(s * self.operator.matrix(), self.data)
-            self._likelihood = compress(G.to(self.device), b.to(self.device), self.shape)
+            if self.large:
+                self._likelihood = self.likelihood_of(self.data)
+            else:
+                G, b, _ = self.noise.gram(s * self.operator.matrix(), self.data)
+                self._likelihood = compress(G.to(self.device), b.to(self.device), self.shape)
         return self._likelihood
+
+    @property
+    def large(self) -> bool:
+        """Whether the decomposition of the operator is out of reach; samplers then go through its transforms."""
+        return math.prod(self.shape) > LARGEST
+
+    def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
+        if not self.large:
+            return super().likelihood_of(y)
+        s = self.observation.attrs["flux_scale"]
+        return IsometricLikelihood(self.operator, y.double() / s, self.noise.std / s).to(self.device)
 
     def footprint(self) -> np.ndarray:
         return self.keep.numpy()
 
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
         """Kaiser-Squires with the best smoothing, the Wiener filter (both by the moments), and a sparse starlet map."""
-        s, spectrum = self.observation.attrs["flux_scale"], self.likelihood.spectrum()
-        C = cosine_covariance(moments, self.shape[-1])
+        power = self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
+        instrument = (self.operator, self.data, self.noise)
         found = {
-            "kaiser_squires": kaiser_squires(self.operator, self.data, self.noise, s**2 * C),
-            "wiener": s
-            * wiener(spectrum, torch.zeros(len(C), dtype=torch.float64), C).reshape(self.shape[1:]),
-            "starlet": s * starlet_map(spectrum, self.shape[-2:]),
+            "kaiser_squires": kaiser_squires(*instrument, power),
+            "wiener": wiener_map(*instrument, power),
+            "starlet": starlet_map(*instrument),
         }
         return {name: image.numpy() for name, image in found.items()}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..diffusion.schedule import correction, geometric, predict
-from ..likelihoods import GaussianLikelihood
+from ..likelihoods import GaussianLikelihood, Spectrum
 
 __all__ = ["Counted", "Guidance", "Sampler", "Samples"]
 
@@ -132,9 +132,7 @@ class Sampler:
         """n samples of the posterior of each observation; all of its randomness comes from its own generator."""
         shape, y, observations = tuple(likelihood.operator.in_shape), likelihood.y, len(generators)
         self.prior = Counted(prior, shape, self.batch)
-        self.data = likelihood.spectrum().to(y.dtype, y.device)
-        if likelihood.batched:
-            self.data.d = self.data.d.repeat_interleave(n, dim=0)
+        self.likelihood, self.data = likelihood, self.decomposition(likelihood, n)
         self.generators, self.dim, rows = generators, math.prod(shape), n * observations
         # what is learned about the prior must not depend on which observations share a batch
         self.probes = torch.Generator(y.device).manual_seed(0)
@@ -162,12 +160,34 @@ class Sampler:
     def prepare(self, sigma_max: float) -> None:
         """What a sampler wants to know of the prior before it starts; called once the first level is known."""
 
+    @property
+    def matrix_free(self) -> bool:
+        """Whether it samples behind operators that are too large to decompose."""
+        return False
+
+    def decomposition(self, likelihood: GaussianLikelihood, n: int) -> Spectrum | None:
+        """The singular vectors and the data in them, n rows for each observation; None if there are none."""
+        if likelihood.decomposable:
+            data = likelihood.spectrum().to(likelihood.y.dtype, likelihood.y.device)
+            if likelihood.batched:
+                data.d = data.d.repeat_interleave(n, dim=0)
+            return data
+        if self.matrix_free:
+            return None
+        raise ValueError(
+            f"{self.name}: needs the singular vectors of the operator, and an image of "
+            f"{math.prod(likelihood.operator.in_shape)} pixels is too large for them; use pnpdm with matched: true"
+        )
+
     def range(self) -> tuple[float, float]:
         """First and last noise level."""
         top = self.sigma_max if self.sigma_max is not None else 10 * self.prior_scale()
         if self.sigma_min is not None:
             return top, self.sigma_min
-        s = float(self.data.s.max()) if len(self.data.s) else 0.0
+        if self.data is None:
+            s = self.likelihood.sharpest
+        else:
+            s = float(self.data.s.max()) if len(self.data.s) else 0.0
         return top, max(0.1 / max(s, 1.0), 5e-5 * top)
 
     def prior_scale(self, iterations: int = 6) -> float:
@@ -193,10 +213,10 @@ class Sampler:
         """Images at the first level, N(E[x0], sigma^2), `(n, D)`; a start around zero would leave them too faint."""
         return self.centre + sigma * self.noise(n)
 
-    def noise(self, n: int) -> Tensor:
-        """Standard normal noise of shape `(n, D)`, an equal share of the rows from each observation's generator."""
-        each = n // len(self.generators)
-        return torch.cat([torch.randn(each, self.dim, generator=g, **self.like) for g in self.generators])
+    def noise(self, n: int, *shape: int) -> Tensor:
+        """Standard normal noise `(n, *shape)`, or `(n, D)`, an equal share of it from each observation's generator."""
+        each, shape = n // len(self.generators), shape or (self.dim,)
+        return torch.cat([torch.randn(each, *shape, generator=g, **self.like) for g in self.generators])
 
     def probe(self) -> Tensor:
         """One standard normal image `(1, D)`, for questions about the prior."""

@@ -68,6 +68,10 @@ class PnPDM(Sampler):
         self.inner, self.rho_max, self.rho_min, self.hold = inner, rho_max, rho_min, hold
         self.matched, self.correctors, self.tau = matched, correctors, tau
 
+    @property
+    def matrix_free(self) -> bool:
+        return self.matched
+
     def run(self, sigmas: list[float], n: int) -> Tensor:
         top = self.rho_max if self.rho_max is not None else sigmas[0] / 5
         low = self.rho_min if self.rho_min is not None else (9 if self.matched else 3) * sigmas[-1]
@@ -82,6 +86,8 @@ class PnPDM(Sampler):
 
     def likelihood_step(self, x: Tensor, rho: float) -> Tensor:
         """z | x: Gaussian, independent along the singular vectors; along the rest N(x, rho^2)."""
+        if self.data is None:
+            return self.likelihood.coupled(x, rho, lambda *shape: self.noise(len(x), *shape))
         V, s, d = self.data.V, self.data.s, self.data.d
         z, a = x + rho * self.noise(len(x)), x @ V
         given = (
