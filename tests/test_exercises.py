@@ -117,7 +117,6 @@ def test_rule_trains_the_gaussian_prior(tmp_path):
         settings={"kind": "gaussian", "pixels": 16},
         seed=1,
         checkpoint_every=1,
-        device="cpu",
     )
     prior = load_prior(tmp_path / "p.safetensors")
     assert prior.config == {"kind": "gaussian", "pixels": 16}

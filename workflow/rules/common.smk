@@ -140,11 +140,13 @@ def simulations_of(wildcards):
 def prior_settings(wildcards):
     """What decides the weights of a prior; its hash is kept with them.
 
-    How often a checkpoint is kept decides nothing.
+    How often a checkpoint is kept and how many devices share a batch decide nothing.
     """
     prior = config["priors"][wildcards.prior]
     training = {
-        key: value for key, value in prior["training"].items() if key not in ("checkpoint_every", "short")
+        key: value
+        for key, value in prior["training"].items()
+        if key not in ("checkpoint_every", "devices", "short")
     }
     if config["train"] is True:
         training["steps"] = min(training["steps"], prior["training"]["short"])

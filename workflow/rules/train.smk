@@ -13,12 +13,13 @@ rule train_prior:
     resources:
         mem_mb=4000,
         runtime=1440,
-        gpu=1,
+        gpu=lookup(within=config, dpath="priors/{prior}/training/devices"),
     params:
         settings=prior_settings,
         seed=seed_of("train_prior"),
         name="{prior}",
         checkpoint_every=lookup(within=config, dpath="priors/{prior}/training/checkpoint_every"),
+        devices=lookup(within=config, dpath="priors/{prior}/training/devices"),
         code=code_version("diffusion", "priors"),
     message:
         "Learning the prior {wildcards.prior} (or taking the weights that come with the repository)"

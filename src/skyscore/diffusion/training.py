@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
+from .distributed import averaged, parallel, share
 from .network import Denoiser, placed
 
 __all__ = ["denoising_loss", "learning_rate", "train"]
@@ -29,13 +30,16 @@ __all__ = ["denoising_loss", "learning_rate", "train"]
 AVERAGE_EVERY = 4  # steps: the average's half-life is hundreds of steps, and touching all weights costs time
 
 
-def denoising_loss(model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator) -> Tensor:
-    """The loss above averaged over one batch x of shape `(B, 1, H, W)`; a scalar, 1 for a blank plain network."""
+def denoising_loss(
+    model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator, part: slice = slice(None)
+) -> Tensor:
+    """The loss above averaged over a part of one batch x of shape `(B, 1, H, W)`; 1 for a blank plain network."""
     u = torch.randn(len(x), generator=generator, device=generator.device).to(x.device)
     sigma = torch.exp(settings["log_sigma_mean"] + settings["log_sigma_std"] * u)
     z = torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
-    error = model(x + sigma.view(-1, 1, 1, 1) * z, sigma) - x
-    return model.scaled(error.float(), sigma).square().mean()
+    noisy, sigma, x = (x + sigma.view(-1, 1, 1, 1) * z)[part], sigma[part], x[part]
+    error = model(noisy, sigma) - x
+    return getattr(model, "module", model).scaled(error.float(), sigma).square().mean()
 
 
 def learning_rate(step: int, settings: dict) -> float:
@@ -98,18 +102,20 @@ def train(
     images, start, losses = torch.as_tensor(images), 0, []
     if checkpoint is not None and Path(checkpoint).exists():
         start, losses = restore(checkpoint, model, average, optimizer)
-    forward = torch.compile(model) if settings.get("compile") else model
+    forward = parallel(torch.compile(model) if settings.get("compile") else model, device)
+    part, rank = share(settings["batch"])
     precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
     generator = torch.Generator(device)
     last = settings["steps"] if stop_after is None else min(settings["steps"], start + stop_after)
-    bar = tqdm(range(start, last), initial=start, total=settings["steps"], desc="train", disable=not progress)
+    hidden = not progress or rank > 0
+    bar = tqdm(range(start, last), initial=start, total=settings["steps"], desc="train", disable=hidden)
     for step in bar:
         generator.manual_seed((seed * 1_000_003 + step) % 2**63)
         pick = torch.randint(len(images), (settings["batch"],), generator=generator, device=device)
         x = images[pick.to(images.device)].to(device)
         x = symmetry(x, generator, settings.get("symmetry", "square"))
-        with torch.autocast(device, precision, enabled=precision != torch.float32):
-            loss = denoising_loss(forward, x, settings, generator)
+        with torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32):
+            loss = denoising_loss(forward, x, settings, generator, part)
         optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -120,7 +126,7 @@ def train(
             beta = 0.5 ** (AVERAGE_EVERY / max(settings["ema"] * (step + 1), 1.0))
             values = [p.detach() for p in model.parameters()]
             torch._foreach_lerp_(list(average.values()), values, 1 - beta)
-        losses.append(loss.detach())
+        losses.append(averaged(loss.detach()))
         if (step + 1) % 50 == 0 or step + 1 == last:  # reading the loss waits for the device: not every step
             losses = [torch.as_tensor(v).float().cpu() for v in losses[-settings["steps"] // 10 - 50 :]]
             recent = float(torch.stack(losses[-50:]).mean())
@@ -129,7 +135,8 @@ def train(
                 raise FloatingPointError(
                     f"training diverged at step {step + 1}: lower learning_rate and start anew"
                 )
-        if checkpoint is not None and ((step + 1) % settings["checkpoint_every"] == 0 or step + 1 == last):
+        due = (step + 1) % settings["checkpoint_every"] == 0 or step + 1 == last
+        if checkpoint is not None and due and rank == 0:
             keep(checkpoint, step + 1, model, average, optimizer, losses)
     with torch.no_grad():
         for name, p in model.named_parameters():
