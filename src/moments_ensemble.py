@@ -23,11 +23,13 @@ def main(
 ):
     made, (samples, _, _) = io.read_simulations(simulations), io.read_ensemble(ensemble)
     observed = load_problem(io.read_observation(observation))
-    spectrum = observed.likelihood.spectrum()
-    V, s = spectrum.V.double().cpu().numpy(), spectrum.s.double().cpu().numpy()
     images = io.read_dataset(draws, "samples")[made.drawn :]
     images = images.reshape(len(images), -1)
-    snr, spread = signal_to_noise(V, s, images), images.std(0)
+    V, snr, spread = None, None, images.std(0)
+    if observed.likelihood.decomposable:
+        spectrum = observed.likelihood.spectrum()
+        V, s = spectrum.V.double().cpu().numpy(), spectrum.s.double().cpu().numpy()
+        snr = signal_to_noise(V, s, images)
     flat = {}
     for prefix, part in by_origin(made.drawn, len(samples)):
         x, y = torch.as_tensor(samples[part]), torch.as_tensor(made.data[part])

@@ -12,7 +12,6 @@ import torch
 from skyscore import io
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.validation.ensemble import linear_estimate
 
 
 def main(
@@ -47,13 +46,9 @@ def main(
         y = torch.cat([problem.observe(part, generator, noise=noise) for part, noise in parts if len(part)])
     else:
         y = problem.observe(x, generator)
-    spectrum = problem.likelihood_of(y).spectrum().to(torch.float64, "cpu")
-    V, s, d = (part.numpy() for part in (spectrum.V, spectrum.s, spectrum.d))
-    estimates = linear_estimate(V, s, d, drawn[n:].reshape(len(drawn) - n, -1).astype(float))
+    estimates = problem.estimates(y, drawn[n:]).astype(np.float32)
     source = provenance({"n": n, "n_held_out": n_held_out}, seed, code=code)
-    io.write_simulations(
-        simulations, truths, y, estimates.reshape(truths.shape).astype(np.float32), n, problem.unit, source
-    )
+    io.write_simulations(simulations, truths, y, estimates, n, problem.unit, source)
 
 
 if "snakemake" in globals():

@@ -1,10 +1,15 @@
 """Large maps without a decomposition: split Gibbs behind part of an isometry, against dense linear algebra."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
+import moments_ensemble
+import simulate
+from skyscore import io
 from skyscore.likelihoods import GaussianLikelihood, IsometricLikelihood
 from skyscore.operators.shear import ShearOperator
 from skyscore.priors import GaussianPrior
@@ -125,3 +130,29 @@ def test_a_large_map_takes_this_way(monkeypatch):
     z = (a.mean(0) - b.mean(0)) / ((a.var(0) + b.var(0)) / 1500).sqrt()
     assert z.abs().max() < 5
     assert abs(float((a.var(0) / b.var(0)).mean()) - 1) < 0.03
+
+
+def test_the_chain_of_a_large_map(tmp_path, monkeypatch):
+    """Simulations, samples of each and their moments, without a decomposition anywhere."""
+    monkeypatch.setattr(kappa, "LARGEST", 100)
+    images = Convergence.simulate(300, 12, {}, 0)
+    observation, paths = PROBLEMS["kappa"].simulate({}, images, 3), {}
+    for name in ("observation", "draws", "held", "simulations", "ensemble", "moments"):
+        paths[name] = tmp_path / f"{name}.{'json' if name == 'moments' else 'h5'}"
+    io.write_observation(paths["observation"], observation)
+    io.write_dataset(paths["draws"], {}, samples=images)
+    io.write_dataset(paths["held"], {}, held_out=images[:20])
+    simulate.main(
+        paths["observation"], paths["draws"], paths["held"], paths["simulations"], n=40, n_held_out=4, seed=1
+    )
+    made = io.read_simulations(paths["simulations"])
+    error = np.square(made.estimates - made.truths).mean()
+    assert made.estimates.shape == made.truths.shape and error < 0.8 * made.truths.var()
+    samples = np.repeat(made.estimates[:, None], 8, axis=1)
+    samples = samples + 0.3 * np.random.default_rng(0).normal(size=samples.shape).astype(np.float32)
+    io.write_ensemble(paths["ensemble"], samples)
+    files = (paths[name] for name in ("observation", "simulations", "ensemble", "draws", "moments"))
+    moments_ensemble.main(*files, problem="kappa", sampler="gibbs", seed=1)
+    found = json.loads(paths["moments"].read_text())["numbers"]
+    assert {"kappa/gibbs/z2", "kappa/gibbs/z2_k0", "kappa/gibbs/chi2_mean"} <= set(found)
+    assert not any("snr" in key for key in found)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_tarp import toy
 
-from skyscore.validation.ensemble import linear_estimate, moments_of, residuals_of
+from skyscore.baselines.wiener import linear_estimate
+from skyscore.validation.ensemble import moments_of, residuals_of
 from skyscore.validation.moments import (
     common_bias,
     fourier_bands,

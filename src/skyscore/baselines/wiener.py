@@ -21,7 +21,14 @@ from ..likelihoods.gaussian import Spectrum
 from ..operators.base import LinearOperator
 from ..priors.hybrid import cosine_matrix
 
-__all__ = ["cosine_covariance", "cosine_variances", "full_covariance", "wiener", "wiener_map"]
+__all__ = [
+    "cosine_covariance",
+    "cosine_variances",
+    "full_covariance",
+    "linear_estimate",
+    "wiener",
+    "wiener_map",
+]
 
 
 def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -36,6 +43,20 @@ def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
     CW = covariance @ W
     inner = torch.eye(len(s), dtype=torch.float64) + W.T @ CW
     return mean + torch.linalg.solve(inner, (d - mean @ W)[..., None])[..., 0] @ CW.T
+
+
+def linear_estimate(V: np.ndarray, s: np.ndarray, d: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """An estimate from the data alone, `(N, D)`: the Wiener filter of independent coefficients along V,
+
+    x = m + V diag(c s / (1 + c s^2)) (d - s V' m), with mean m and variances c along V of draws of the prior.
+
+    Arguments:
+        V: singular vectors `(D, K)`; s: singular values `(K,)`; d: data coefficients `(N, K)`.
+        draws: of the prior `(n, D)`, not among the truths.
+    """
+    m = draws.mean(0)
+    c = np.var((draws - m) @ V, axis=0)
+    return m + (c * s / (1 + c * s**2) * (d - s * (m @ V))) @ V.T
 
 
 def wiener_map(operator: LinearOperator, y: Tensor, noise, power: Tensor, rtol: float = 1e-8) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..baselines.wiener import linear_estimate
 from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, from_spectrum
 
 __all__ = ["Observation", "Panel", "Problem"]
@@ -115,6 +116,13 @@ class Problem:
         V, s = spectrum.V.cpu(), spectrum.s.cpu()
         d = back.flatten(1) @ V / s
         return from_spectrum(Spectrum(V, s, d).to(torch.float64, self.device), self.shape)
+
+    def estimates(self, y: Tensor, draws: np.ndarray) -> np.ndarray:
+        """Images `(N, C, H, W)` in prior units from data y `(N, M)` alone, by the moments of draws `(n, C, H, W)`."""
+        spectrum = self.likelihood_of(y).spectrum().to(torch.float64, "cpu")
+        V, s, d = (part.numpy() for part in (spectrum.V, spectrum.s, spectrum.d))
+        found = linear_estimate(V, s, d, draws.reshape(len(draws), -1).astype(float))
+        return found.reshape(len(y), *self.shape)
 
     def chi2(self, x: Tensor, y: Tensor) -> Tensor:
         """r' Sigma^-1 r / M of samples x `(N, n, C, H, W)` of N observations y `(N, M)`, shape `(N, n)`."""

@@ -27,7 +27,7 @@ from ..likelihoods.isometric import IsometricLikelihood
 from ..likelihoods.noise import DiagonalNoise
 from ..operators.shear import ShearOperator, decompose
 from .base import Observation, Panel, Problem
-from .flux import Moments
+from .flux import Moments, moments_of
 from .kappa_real import SMOOTH, cluster_check, observe_shear
 from .kappa_simulated import simulate_shear
 
@@ -49,6 +49,9 @@ SETTINGS = {
             "description": "Width of an empty border around the map; without one the sky is periodic."},
         "regression": {"type": "integer", "minimum": 0, "default": 800, "unit": "step",
             "description": "Steps of training of the direct regression among the baselines; 0 leaves it out."},
+        "decompose": {"type": ["boolean", "null"], "default": None,
+            "description": "Whether the operator is decomposed, as all samplers but a matched pnpdm and the regression "
+            "need; null: up to 64 pixels on a side."},
         "center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
             "default": None, "unit": "degree",
             "description": "Real data: right ascension and declination of the map's middle; null: of the galaxies."},
@@ -60,7 +63,7 @@ SETTINGS = {
 }
 # fmt: on
 PEAKS = (0.03, 0.06)  # convergence above which peaks are counted
-LARGEST = 4096  # pixels of a map whose operator is decomposed: half a minute, and memory as the square
+LARGEST = 4096  # pixels of a map whose operator is decomposed unless asked for: time grows as their cube
 
 
 class KappaProblem(Problem):
@@ -97,8 +100,9 @@ class KappaProblem(Problem):
 
     @property
     def large(self) -> bool:
-        """Whether the decomposition of the operator is out of reach; samplers then go through its transforms."""
-        return math.prod(self.shape) > LARGEST
+        """Whether the operator is not decomposed; samplers then go through its transforms."""
+        asked = self.observation.attrs["settings"].get("decompose")
+        return math.prod(self.shape) > LARGEST if asked is None else not asked
 
     def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
         if not self.large:
@@ -115,10 +119,21 @@ class KappaProblem(Problem):
         instrument = (self.operator, self.data, self.noise)
         found = {
             "kaiser_squires": kaiser_squires(*instrument, power),
-            "wiener": wiener_map(*instrument, power),
+            "wiener": self.wiener(self.data, moments),
             "starlet": starlet_map(*instrument),
         }
         return {name: image.numpy() for name, image in found.items()}
+
+    def wiener(self, y: Tensor, moments: Moments) -> Tensor:
+        """The Wiener filter of data `(M,)`, a convergence `(H, W)`."""
+        power = self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
+        return wiener_map(self.operator, y, self.noise, power)
+
+    def estimates(self, y: Tensor, draws: np.ndarray) -> np.ndarray:
+        if not self.large:
+            return super().estimates(y, draws)
+        moments, unit = moments_of(draws), self.observation.attrs["flux_scale"]
+        return np.stack([(self.wiener(one, moments) / unit).numpy()[None] for one in y.double()])
 
     # ------------------------------------------------------------------ checks and figure
 

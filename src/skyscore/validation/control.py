@@ -19,13 +19,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..baselines.wiener import linear_estimate
 from ..likelihoods import GaussianLikelihood
 from ..operators import MatrixOperator
 from ..priors import GaussianPrior
 from ..samplers import sample
 from ..seeds import generator, job_seed
 from .certificate import Certificate, certify
-from .ensemble import coverage_of, linear_estimate, mira_of, moments_of, residuals_of, signal_to_noise
+from .ensemble import coverage_of, mira_of, moments_of, residuals_of, signal_to_noise
 
 __all__ = ["METHODS", "cla_closed_form", "control", "field"]
 

@@ -4,8 +4,8 @@ Each function returns flat numbers by name (what numbers.json holds after `<prob
 what the numbers were read off. Images are `(N, S, C, H, W)` and `(N, C, H, W)`, in prior units.
 
 Two kinds of reference points for the coverage test, both of which depend on the data (see
-:mod:`skyscore.validation.tarp` for what each sees): "data", the linear estimate of :func:`linear_estimate`, and
-"other", a posterior sample of another simulation. A band of level 99 % for both together is one of 99.5 % for each.
+:mod:`skyscore.validation.tarp` for what each sees): "data", an estimate from the data alone (`estimates` of a problem),
+and "other", a posterior sample of another simulation. A band of level 99 % for both together is one of 99.5 % for each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from .tarp import tarp
 __all__ = [
     "by_origin",
     "coverage_of",
-    "linear_estimate",
     "mira_of",
     "moments_of",
     "noise_residuals_of",
@@ -34,20 +33,6 @@ LEVEL = 0.99  # of the band of all reference points together
 POOLED = 256  # simulations from which on pooled samples are tested against the prior
 RESIDUALS = 40  # residuals from which on they are tested against held-out noise
 UNCORRELATED = 3  # lags of the residuals that are looked at
-
-
-def linear_estimate(V: np.ndarray, s: np.ndarray, d: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """An estimate from the data alone, `(N, D)`: the Wiener filter of independent coefficients along V,
-
-    x = m + V diag(c s / (1 + c s^2)) (d - s V' m), with mean m and variances c along V of draws of the prior.
-
-    Arguments:
-        V: singular vectors `(D, K)`; s: singular values `(K,)`; d: data coefficients `(N, K)`.
-        draws: of the prior `(n, D)`, not among the truths.
-    """
-    m = draws.mean(0)
-    c = np.var((draws - m) @ V, axis=0)
-    return m + (c * s / (1 + c * s**2) * (d - s * (m @ V))) @ V.T
 
 
 def signal_to_noise(V: np.ndarray, s: np.ndarray, draws: np.ndarray) -> np.ndarray:
