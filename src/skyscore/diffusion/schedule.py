@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
-__all__ = ["correction", "geometric", "multistep", "predict", "short", "short_run", "spread"]
+__all__ = ["correction", "flow", "geometric", "multistep", "predict", "short", "short_run", "spread"]
 
 
 def geometric(steps: int, sigma_max: float, sigma_min: float) -> list[float]:
@@ -109,3 +109,8 @@ def multistep(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: Ite
         before, D = D, denoise(x, r)
         slope = (D - before) / h
     return D
+
+
+def flow(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, steps: int) -> Tensor:
+    """The image to which the probability-flow ODE brings x from level sigma, in `steps` evaluations; E[x0 | x] in 1."""
+    return multistep(denoise, x, short(steps, sigma) if steps > 1 else [sigma])

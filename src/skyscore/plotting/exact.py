@@ -33,7 +33,6 @@ def draw_exact(numbers: Mapping[str, float]) -> Figure:
         axes.set_yscale("log")
         axes.set_xticks(np.arange(len(tasks)), [task.replace("_", "\n") for task in tasks])
         axes.set_ylabel("distance to the exact posterior / floor")
-        axes.legend(
-            ncols=len(samplers), fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.14), frameon=False
-        )
+        columns = min(len(samplers), 7)  # what the width of the figure holds
+        axes.legend(ncols=columns, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     return figure

@@ -9,19 +9,32 @@ import torch
 
 from .base import Sampler, Samples
 from .cla import CLA
+from .daps import DAPS
+from .dcdp import DCDP
+from .ddnm import DDNM
+from .ddrm import DDRM
+from .diffpir import DiffPIR
 from .dps import DPS
 from .hmc import HMC
+from .langevin import Langevin
 from .mmps import MMPS
 from .pigdm import PiGDM
 from .pnpdm import PnPDM
 from .slic import SLIC
 from .slic_hmc import SLICHMC
 from .tds import TDS
+from .tmpd import TMPD
 
 __all__ = ["SAMPLERS", "Samples", "sample", "sample_problem"]
 
+GUIDANCE = (CLA, DPS, PiGDM, TMPD, MMPS, DDRM, DDNM)
+SPLITTING = (PnPDM, DiffPIR, DAPS, DCDP)
+MARKOV_CHAINS = (HMC, Langevin)
+PARTICLES = (TDS,)
+LEARNED_NOISE = (SLIC, SLICHMC)
+
 SAMPLERS: dict[str, type[Sampler]] = {
-    c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)
+    c.name: c for c in (*GUIDANCE, *SPLITTING, *MARKOV_CHAINS, *PARTICLES, *LEARNED_NOISE)
 }
 
 
@@ -52,8 +65,8 @@ def sample(
         Samples; `x` of shape `(n, *in_shape)`, or `(O, n, *in_shape)`.
 
     Raises:
-        ValueError: for a sampler or an option that does not exist, n < 1, or a likelihood without a density where the
-            sampler needs one.
+        ValueError: for a sampler or an option that does not exist, n < 1, or a likelihood without a density or a
+            linear forward model where the sampler needs one.
         FloatingPointError: if samples are not finite.
     """
     if name not in SAMPLERS:
@@ -65,6 +78,11 @@ def sample(
     known = options_of(SAMPLERS[name])
     if unknown := sorted(set(options) - known):
         raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    if SAMPLERS[name].needs_density and likelihood.has_density and not hasattr(likelihood, "spectrum"):
+        raise ValueError(
+            f"{name}: reads the singular values of a linear forward model, and this likelihood has none; "
+            "give a GaussianLikelihood (skyscore.likelihoods)"
+        )
     if not SAMPLERS[name].needs_density and likelihood.has_density:
         raise ValueError(f"{name}: corrects for a learned noise, and this likelihood has none; use mmps")
     if SAMPLERS[name].needs_density and not likelihood.has_density:

@@ -102,13 +102,19 @@ class Sampler:
     """
 
     name = ""
-    #: what a user should know before choosing: needs gradient of the network, exact when
-    needs_vjp = False
+    #: what a user should know before choosing, the rows of docs/samplers.md: where it is from, what it gets wrong
+    reference: str = ""
+    failure: str = ""
+    #: where its samples follow the posterior
+    exact_for: str = "nothing"
+    #: whether it needs the gradient of the network
+    needs_vjp: bool = False
     #: whether it reads the density of a Gaussian likelihood; if not, a likelihood with a score alone serves too
-    needs_density = True
+    needs_density: bool = True
+    #: whether its equations are solved in the singular vectors of the whitened operator; if not, products with A and A'
+    needs_svd: bool = True
     #: whether the observations of a batch can go through one run; a sampler whose chains interact runs each by itself
     joint = True
-    exact_for = "nothing"
 
     def __init__(
         self,
@@ -229,6 +235,20 @@ class Sampler:
         """A' (Sigma + c A A')^-1 (y - A x), shape of x = `(B, D)`."""
         V, s, d = self.data.V, self.data.s, self.data.d
         return (s * (d - s * (x @ V)) / (1 + c * s**2)) @ V.T
+
+    def data_draw(self, x: Tensor, rho: float, given: Tensor | None = None) -> Tensor:
+        """z ~ p(y | z) N(z; x, rho^2), shape of x = `(B, D)`: along the singular vectors, and N(x, rho^2) on the rest.
+
+        Arguments:
+            given: precision that the data have along the singular vectors, `(K,)`; s^2 by default.
+        """
+        V, s, d = self.data.V, self.data.s, self.data.d
+        given = s**2 if given is None else given
+        z, a = x + rho * self.noise(len(x)), x @ V
+        precision = given + rho**-2
+        mean = (torch.where(s > 0, given / s, 0) * d + a / rho**2) / precision
+        eps = (z - x) @ V / rho
+        return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
 
 
 class Guidance(Sampler):

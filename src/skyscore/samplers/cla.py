@@ -27,6 +27,9 @@ class CLA(Guidance):
     """Creates the sampler; arguments are those of :class:`~skyscore.samplers.base.Guidance`."""
 
     name = "cla"
+    reference = "Adam et al. (2022), arXiv:2211.03812, appendix A"
+    failure = "up to a third too narrow at a signal-to-noise ratio of 1; fits the noise where it dominates"
+    exact_for = "unobserved directions, and vanishing noise"
 
     def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
         D = self.prior.denoise(x_t, sigma_t)

@@ -37,6 +37,9 @@ class DPS(Guidance):
     """
 
     name = "dps"
+    reference = "Chung et al. (2023), arXiv:2209.14687, algorithm 1"
+    failure = "half the variance at high signal-to-noise, mean pulled to the data; the published step is no score"
+    needs_svd = False
     needs_vjp = True
 
     def __init__(self, *, step: str = "score", zeta: float = 1.0, **options):

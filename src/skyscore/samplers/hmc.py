@@ -56,6 +56,8 @@ class HMC(Sampler):
     """
 
     name = "hmc"
+    reference = "Remy et al. (2022), arXiv:2201.05561, section 4"
+    failure = "does not cross between modes at the last levels; a network is no exact gradient"
     exact_for = "any prior, as sigma_min goes to 0 and the trajectories to infinity"
 
     def __init__(

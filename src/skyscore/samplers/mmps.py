@@ -106,6 +106,9 @@ class MMPS(Guidance):
     """
 
     name = "mmps"
+    reference = "Rozet et al. (2024), arXiv:2405.13712, eq. 14-16"
+    failure = "wrong weights of modes; steps of conjugate gradients are few where data are sharp"
+    needs_svd = False
     needs_vjp = True
     exact_for = "Gaussian priors"
 

@@ -24,6 +24,8 @@ class PiGDM(Guidance):
     """
 
     name = "pigdm"
+    reference = "Song et al. (2023), ICLR, eq. 7-8"
+    failure = "one width for all directions: too wide or too narrow where the prior is not white"
     needs_vjp = True
     exact_for = "white Gaussian priors of variance P"
 

@@ -50,6 +50,8 @@ class PnPDM(Sampler):
     """
 
     name = "pnpdm"
+    reference = "Wu et al. (2024), arXiv:2405.18782, algorithm 1"
+    failure = "too wide by rho_min^2; mixes slowly, in of order 1 / rho_min^2 turns, so modes keep wrong weights"
     exact_for = "any prior, as rho_min goes to 0 and the turns to infinity"
 
     def __init__(
@@ -88,15 +90,8 @@ class PnPDM(Sampler):
         """z | x: Gaussian, independent along the singular vectors; along the rest N(x, rho^2)."""
         if self.data is None:
             return self.likelihood.coupled(x, rho, lambda *shape: self.noise(len(x), *shape))
-        V, s, d = self.data.V, self.data.s, self.data.d
-        z, a = x + rho * self.noise(len(x)), x @ V
-        given = (
-            1 / (s**-2 - rho**2).clamp_min(1e-3 * rho**2) if self.matched else s**2
-        )  # precision of the data
-        precision = given + rho**-2
-        mean = (given * d / s + a / rho**2) / precision
-        eps = (z - x) @ V / rho
-        return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
+        given = 1 / (self.data.s**-2 - rho**2).clamp_min(1e-3 * rho**2) if self.matched else None
+        return self.data_draw(x, rho, given)
 
     def prior_step(self, z: Tensor, rho: float) -> Tensor:
         """x ~ p(x0 | x_rho = z): the reverse SDE from level rho, then the denoiser."""

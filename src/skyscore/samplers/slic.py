@@ -118,6 +118,9 @@ class SLIC(ScoreCorrected):
     """
 
     name = "slic"
+    reference = "Legin et al. (2023), arXiv:2302.03046; Wu et al. (2024), arXiv:2405.18782"
+    failure = "data broadened by the last levels; turns mix slowly where prior and noise look alike"
+    needs_vjp = True
     exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 
     def __init__(

@@ -44,6 +44,9 @@ class SLICHMC(ScoreCorrected):
     """
 
     name = "slichmc"
+    reference = "Legin et al. (2023), arXiv:2302.03046; Remy et al. (2022), arXiv:2201.05561"
+    failure = "long chains drift, as a network is no exact gradient; does not cross between modes"
+    needs_vjp = True
     exact_for = "any noise whose score is known, as the chains grow and their level falls"
 
     def __init__(

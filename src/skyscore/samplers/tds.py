@@ -86,6 +86,8 @@ class TDS(Sampler):
     """
 
     name = "tds"
+    reference = "Wu et al. (2023), arXiv:2306.17775, algorithm 1"
+    failure = "particles collapse where the data are many; its best twist costs one product per pixel"
     needs_vjp = True
     joint = False
     exact_for = "any prior, as the particles and the steps go to infinity"

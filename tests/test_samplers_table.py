@@ -1,0 +1,59 @@
+"""The properties that samplers declare: complete, true where that can be seen, in the docs; and what they refuse."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from skyscore.samplers import SAMPLERS, sample
+from skyscore.samplers.table import described, example
+
+ROOT = Path(__file__).resolve().parents[1]
+WORDS = ("name", "reference", "failure", "exact_for")
+NEEDS = ("needs_vjp", "needs_density", "needs_svd")
+
+
+def test_the_table_is_generated():
+    made = (ROOT / "docs" / "samplers.md").read_text()
+    assert made == described(), "run: python -m skyscore.samplers.table"
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_says_what_it_is(name):
+    sampler = SAMPLERS[name]
+    for key in WORDS:
+        text = getattr(sampler, key)
+        assert text and not set(text) & set("\n|"), key
+    for key in NEEDS:
+        assert isinstance(getattr(sampler, key), bool), key
+    for key in ("reference", "failure"):  # its own words, and not those of the class that it derives from
+        assert key in vars(sampler), key
+
+
+class Curved:
+    """A Gaussian likelihood of a forward model that is not linear: a density, and no singular vectors."""
+
+    has_density, batched = True, False
+
+    def __init__(self, y):
+        self.y = y
+
+    def log_prob(self, x):
+        return -0.5 * (self.y - x.square()).square().flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_a_sampler_cannot_do_is_one_line_with_the_remedy(name):
+    needs = SAMPLERS[name].needs_density
+    prior, wrong = example(learned=needs)
+    with pytest.raises(ValueError, match=f"^{name}: ") as error:
+        sample(name, prior, wrong, 2, steps=20)
+    assert ("give likelihood.surrogate" if needs else "use mmps") in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=f"^{name}: ") as error:
+        sample(name, prior, Curved(torch.ones(6).double()), 2, steps=20)
+    assert "\n" not in str(error.value)
+    if needs:
+        assert "singular values" in str(error.value) and "GaussianLikelihood" in str(error.value)
+
+
