@@ -1,4 +1,7 @@
-"""One split of a training set, simulated or cut from downloaded files. Writes a data set named after the split, (n, C, H, W) in prior units."""
+"""One split of a training set, simulated or cut from downloaded files.
+
+Writes a data set named after the split, (n, C, H, W) in prior units.
+"""
 
 from skyscore import io
 from skyscore.provenance import provenance

@@ -12,7 +12,7 @@ import yaml
 from conftest import OVERLAYS, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLED = {"default": 17, "test": 13, "real": 5, "paper": 17, "exact": 0}  # posteriors of each configuration
+SAMPLED = {"default": 17, "test": 13, "real": 14, "paper": 17, "exact": 0}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
 
@@ -27,10 +27,10 @@ def test_dry_run(snakemake, workflow, name):
     assert ("exact" in planned) == (name != "real")
 
 
-NEEDS = {"real_lens": ["sdssj1430"], "real_radio": ["as209"]}
+NEEDS = {"real_lens": ["sdssj1430"], "real_hst": ["cosj100018", "cosj100028"], "real_radio": ["as209"]}
 
 
-@pytest.mark.parametrize("target", ["all", "download", "figures", "real_lens", "real_radio", "real"])
+@pytest.mark.parametrize("target", ["all", "download", "figures", "real_lens", "real_hst", "real_radio", "real"])
 def test_targets(snakemake, workflow, target):
     done = snakemake("-n", target, *OVERLAYS["real"], *MIRRORED, cwd=workflow)
     assert done.returncode == 0, done.stdout

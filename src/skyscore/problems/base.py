@@ -143,7 +143,7 @@ class Problem:
         return {}
 
     def checked(self, name: str, image: np.ndarray) -> dict[str, float]:
-        """How a baseline (H, W) of this name agrees with what was kept aside as an independent check; {} without one."""
+        """How a baseline (H, W) of this name agrees with what was kept aside as a check; {} where nothing was."""
         return {}
 
     def footprint(self) -> np.ndarray:

@@ -65,17 +65,19 @@ SETTINGS = {
         "rl_iterations": {"type": "integer", "minimum": 1, "default": 30,
             "description": "Richardson-Lucy iterations at most (it stops before where the residuals reach the noise)."},
         "band": {"type": "string", "default": "f160w",
-            "description": "Real data: role of the broad telescope's frame; its PSF is <band>_psf, its weight <band>_weight."},
+            "description": "Real data: role of the broad telescope's frame, beside <band>_psf and <band>_weight."},
         "check": {"type": "string", "default": "f150w",
             "description": "Real data: role of the sharp telescope's image that no sampler sees."},
         "position": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": [0.0, 0.0],
             "unit": "degree", "description": "Real data: right ascension and declination of the middle of the scene."},
         "inflate": {"type": "number", "minimum": 1, "default": 1.0,
-            "description": "Real data: factor on the noise of the sky, for objects so bright that photon noise and errors of "
-                "the PSF exceed it."},
+            "description": "Real data: factor on the noise of the sky, for objects whose photon noise and PSF errors "
+                "exceed it."},
+        "psf_form": {"type": "string", "enum": ["shipped", "moffat"], "default": "shipped",
+            "description": "Real data: the broad PSF is the file's, or a Moffat profile (psf_beta); of psf_fwhm both."},
         "psf_scales": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
             "maxItems": 2, "default": [0.06, 0.03], "unit": "arcsec/pixel",
-            "description": "Real data: pixels of the two PSFs as shipped; they are brought to psf_fwhm and sharp_fwhm."},
+            "description": "Real data: pixels of the PSFs as shipped; they are brought to psf_fwhm and sharp_fwhm."},
     },
 }
 # fmt: on
@@ -113,10 +115,9 @@ class HSTProblem(Problem):
 
     @property
     def sharp_operator(self) -> LinearOperator:
-        """That of the check image: the sharp PSF, at pixels as large as the scene's, `sharp_offset` away from its own."""
+        """That of the check image: the sharp PSF at the scene's own pixels (what they are off by is in the PSF)."""
         a = self.observation.attrs
-        offset = a.get("sharp_offset", [[0.0, 0.0]])
-        return exposures(self.sharp_psf, self.shape[1:], a["scale"], self.shape[1:], a["scale"], offset)
+        return exposures(self.sharp_psf, self.shape[1:], a["scale"], self.shape[1:], a["scale"])
 
     @property
     def noise(self) -> MeasuredNoise:
@@ -211,7 +212,7 @@ class HSTProblem(Problem):
         return np.asarray(arrays.get("sharp_keep", np.ones(arrays["sharp"].shape)), dtype=bool)
 
     def colour(self, sharp: np.ndarray) -> float:
-        """Factor from a prediction (H, W) of the check image to it: 1 of a simulation, fitted between two real bands."""
+        """Factor from a prediction (H, W) of the check image to it: fitted between real bands, else 1."""
         arrays = self.observation.arrays
         return 1.0 if "truth" in arrays else colour_of(sharp, arrays["sharp"], self.sharp_keep)
 
@@ -262,6 +263,7 @@ class HSTProblem(Problem):
     def panels(self, x: Tensor) -> list[Panel]:
         a, arrays = self.observation.attrs, self.observation.arrays
         scale, unit, coarse = self.pixel_scale, self.unit, a["data_scale"]
+        sharp_unit = a.get("sharp_unit", unit)
         x = x.double().cpu()
         scene = self.to_physical(x)[:, 0].numpy()
         model = self.operator(self.to_physical(x)).mean(0).numpy()
@@ -274,8 +276,8 @@ class HSTProblem(Problem):
             Panel(residual, "residual / core sigma", coarse, "sigma", "residual", "signed"),
             Panel(scene.mean(0), "posterior mean", scale, unit, "scene"),
             Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
-            Panel(seen, f"{self.names[1]} image (unseen)", scale, unit, "sharp"),
-            Panel(sharp, "posterior mean, JWST's PSF", scale, unit, "sharp"),
+            Panel(seen, f"{self.names[1]} image (unseen)", scale, sharp_unit, "sharp"),
+            Panel(sharp, "posterior mean, JWST's PSF", scale, sharp_unit, "sharp"),
             Panel((seen - sharp) / a["sharp_std"], "unseen image - mean", scale, "sigma", "unseen", "signed"),
         ]
         if "truth" in arrays:
@@ -291,7 +293,10 @@ class HSTProblem(Problem):
         also the frame itself, interpolated to the scene's pixels (`drizzled`).
         """
         y = self.data.reshape(1, *self.images.shape)
-        total = self.std * float(self.observation.attrs["numbers"]["noise_variance"]) ** 0.5
+        numbers = self.observation.attrs[
+            "numbers"
+        ]  # fitted to the noise of the sky, however `inflate` is set
+        total = numbers.get("sky_std", self.std) * float(numbers["noise_variance"]) ** 0.5
         at_most = self.observation.attrs["settings"]["rl_iterations"]
         found = {"richardson-lucy": richardson_lucy(self.operator, y, total, at_most)[0][0, 0].numpy()}
         if moments is not None:
@@ -310,7 +315,7 @@ class HSTProblem(Problem):
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
-        """See :func:`skyscore.problems.hst_real.observe_hst`; the flux scale by the evidence under the prior's `moments`."""
+        """See :func:`skyscore.problems.hst_real.observe_hst`; flux scale by evidence under the prior's `moments`."""
         pixels = math.isqrt(np.asarray(moments.mean).size)
         observation = Observation(cls.kind, *observe_hst(completed(settings), files, pixels))
         flux = fit_flux_scale(cls(observation).likelihood.spectrum(), moments)

@@ -30,7 +30,7 @@ def colour_of(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
 
 
 def correlation_error(model: np.ndarray, data: np.ndarray, keep: np.ndarray, seed: int = 0) -> float:
-    """Standard deviation of Pearson's r when blocks of pixels are drawn with replacement (noise and light correlate)."""
+    """Standard deviation of Pearson's r when blocks of pixels, which correlate, are drawn with replacement."""
     g, (H, W) = np.random.default_rng(seed), data.shape
     number = np.add.outer(np.arange(H) // BLOCK * -(-W // BLOCK), np.arange(W) // BLOCK)
     sums = np.array(  # of 1, m, d, mm, dd, md in every block

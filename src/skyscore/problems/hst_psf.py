@@ -9,6 +9,7 @@ broad is shrunk about its middle, :math:`P(\theta) \to P(\theta / t)`, which kee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,16 +52,23 @@ def moffat_width(image: np.ndarray, scale: float) -> float:
 
     def misfit(p: np.ndarray) -> np.ndarray:
         r2 = (y[use] - p[1]) ** 2 + (x[use] - p[2]) ** 2
-        return p[0] * (1 + r2 / p[3] ** 2) ** -np.exp(p[4]) - image[use] / image.max()
+        return p[0] * (1 + r2 / p[3] ** 2) ** -np.exp(np.clip(p[4], -5, 5)) - image[use] / image.max()
 
-    _, _, _, width, beta = least_squares(misfit, [1.0, 0.0, 0.0, reach / 4, 1.0]).x
-    return float(2 * abs(width) * np.sqrt(2 ** np.exp(-beta) - 1) * scale)
+    _, _, _, width, beta = least_squares(misfit, [1.0, 0.0, 0.0, reach / 4, 1.0], method="lm").x
+    return float(2 * abs(width) * np.sqrt(2 ** np.exp(-np.clip(beta, -5, 5)) - 1) * scale)
 
 
-def resampled(psf: np.ndarray, scale: float, fine: float, half: int, stretch: float) -> np.ndarray:
-    """P(theta / stretch) at pixels of `fine`, `(2 half + 1,) * 2`, unit sum; 0 beyond the frame of P."""
-    t = np.arange(-half, half + 1) * fine / scale / stretch
-    at = np.meshgrid(*(t + (n - 1) / 2 for n in psf.shape), indexing="ij")
+def resampled(
+    psf: np.ndarray, scale: float, fine: float, half: int, stretch: float, shift: Sequence[float] = (0.0, 0.0)
+) -> np.ndarray:
+    """P((theta + shift) / stretch) at pixels of `fine`, `(2 half + 1,) * 2`, unit sum; 0 beyond the frame of P.
+
+    Arguments:
+        shift: (y, x), in pixels of `fine`.
+    """
+    t, unit = np.arange(-half, half + 1), fine / scale / stretch
+    axes = ((t + s) * unit + (n - 1) / 2 for s, n in zip(shift, psf.shape, strict=True))
+    at = np.meshgrid(*axes, indexing="ij")
     out = map_coordinates(psf, at, order=3, mode="constant")
     return out / out.sum()
 
@@ -72,11 +80,22 @@ def blurred(psf: np.ndarray, scale: float, sigma: float) -> np.ndarray:
     return np.fft.ifft2(np.fft.fft2(psf) * gain).real
 
 
-def match_width(psf: np.ndarray, scale: float, fine: float, coarse: float, fwhm: float) -> Matched:
+def match_width(
+    psf: np.ndarray,
+    scale: float,
+    fine: float,
+    coarse: float,
+    fwhm: float,
+    shift: Sequence[float] = (0.0, 0.0),
+) -> Matched:
     """The PSF with which a star has the width `fwhm` at pixels of `coarse`, in a scene of pixels `fine` (arcsec).
+
+    Values of the scene are its brightness at the middle of its pixels: a star is one bright pixel, and the width of the
+    pixel is in the PSF, once.
 
     Arguments:
         psf: as shipped, on pixels of `scale`, its centre on the middle pixel.
+        shift: (y, x) of the image's pixels against the scene's, in pixels of `fine`; within the PSF it blurs nothing.
 
     Raises:
         ValueError: if no Gaussian of half the width, and no shrinking to a third, gives it.
@@ -86,8 +105,8 @@ def match_width(psf: np.ndarray, scale: float, fine: float, coarse: float, fwhm:
     star = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
     star[..., 1, 1] = 1
 
-    def made(stretch: float, sigma: float) -> np.ndarray:
-        return resampled(blurred(psf, scale, sigma) if sigma else psf, scale, fine, half, stretch)
+    def made(stretch: float, sigma: float, shift: Sequence[float] = (0.0, 0.0)) -> np.ndarray:
+        return resampled(blurred(psf, scale, sigma) if sigma else psf, scale, fine, half, stretch, shift)
 
     def width(stretch: float = 1.0, sigma: float = 0.0) -> float:
         P = torch.from_numpy(made(stretch, sigma))
@@ -102,4 +121,4 @@ def match_width(psf: np.ndarray, scale: float, fine: float, coarse: float, fwhm:
             sigma = brentq(lambda v: width(sigma=v) - fwhm, 0.0, fwhm / 2, xtol=1e-4)
     except ValueError as error:
         raise ValueError(f"no PSF of width {fwhm} arcsec can be made of one of {shipped:.3f}") from error
-    return Matched(made(stretch, sigma), shipped, sigma, stretch)
+    return Matched(made(stretch, sigma, shift), shipped, sigma, stretch)

@@ -6,64 +6,33 @@ on blank sky of the same frame, in the rows that the learned noise is trained on
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 from .. import io
 from ..simulate.sky import Frame, Sky, corners, disjoint, read_frame, split_rows
-from .hst_psf import match_width
+from .hst_align import alignment, cut, offsets_of_sources, pixel_of, place_stamp, read_wcs, scene_cards
+from .hst_check import noise_shares
+from .hst_psf import REACH, Matched, match_width
+from .hst_simulated import moffat_psf
 from .sky_noise import autocorrelation, kernel_correlation
 
-__all__ = ["ASSUMPTIONS", "alignment", "observe_hst", "offsets_of_sources"]
+__all__ = ["ASSUMPTIONS", "observe_hst"]
 
 ASSUMPTIONS = [
-    "noise: that of the blank sky times `inflate`, the same under the object; the photon noise of its own light is not in "
-    "it, nor are errors of the point-spread function: `inflate` is what stands for both",
-    "the point-spread functions as shipped, brought to the width of a star of the same mosaics (convolved with a Gaussian "
-    "where too sharp, shrunk where too broad) and to unit sum; their wings are not known from these frames",
+    "noise: that of the blank sky times `inflate`, the same under the object; `inflate` is all that stands for the "
+    "photon noise of its own light and for errors of the point-spread function",
+    "point-spread functions of unit sum and the width of a star of the same mosaics (those shipped, convolved with a "
+    "Gaussian where too sharp and shrunk where too broad, or a Moffat profile); their wings are assumed",
     "the scene is dark beyond its frame; what light crosses the rim is not modelled",
     "the background under the object is that of the sky around it",
     "the scene in the two bands differs by one factor only (colour gradients count as error)",
 ]
+FEWEST = 5  # sources that may move the images against each other, if by three errors; else the WCS stands
 KERNEL = 3  # half-side of the kernel behind the correlation of the noise [pixel]
-BRIGHT = 8.0  # peak of the sources that align the frames, on the HST frame [core sigma]
 ROTATED = 0.25  # most that a corner of the scene may be off by a rotation that is not followed [check pixel]
 STERADIAN = (180 / np.pi * 3600) ** 2  # [arcsec^2]
-
-
-class Place(NamedTuple):
-    """Where a stamp is: its first row and column, its middle on the sky (degree) and the matrix of its axes."""
-
-    corner: tuple[int, int]
-    sky: tuple[float, float]
-    cd: np.ndarray
-
-
-def read_wcs(path: str):
-    """World coordinates of an image.
-
-    Raises:
-        InputError: if its header has none.
-    """
-    from astropy.wcs import WCS
-
-    with (
-        io.reading(path, "FITS header with world coordinates", "give an image with a WCS"),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # of cards that astropy sets right
-        wcs = WCS(io.read_header(path)).celestial
-        if not wcs.has_celestial:
-            raise ValueError("no celestial axes")
-        return wcs
-
-
-def pixel_of(wcs) -> float:
-    """Side of a pixel (arcsec), the geometric mean of both."""
-    return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
 
 
 def read_psf(files: dict[str, str], role: str) -> np.ndarray:
@@ -85,7 +54,7 @@ def read_psf(files: dict[str, str], role: str) -> np.ndarray:
 
 
 def brightness_unit(path: str, scale: float) -> tuple[float, str]:
-    """Factor to MJy / sr and the unit: of electrons / s with the card PHOTFNU (Jy s / electron), or as the file says."""
+    """Factor to MJy / sr of electrons / s with the card PHOTFNU (Jy s / electron), else 1, and the unit."""
     header = io.read_header(path)
     unit = str(header.get("BUNIT", "")).strip()
     if unit.lower() in ("electrons/s", "e/s", "electron/s") and header.get("PHOTFNU"):
@@ -93,87 +62,42 @@ def brightness_unit(path: str, scale: float) -> tuple[float, str]:
     return 1.0, unit or "unit of the file"
 
 
-def alignment(wcs, other, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a pixel (x, y) of one image lies in another, (x, y), and the Jacobian of that map, `(2, 2)`."""
-
-    def mapped(x: float, y: float) -> np.ndarray:
-        return np.array(other.world_to_pixel_values(*wcs.pixel_to_world_values(x, y)), dtype=float)
-
-    J = np.stack((mapped(x + 0.5, y) - mapped(x - 0.5, y), mapped(x, y + 0.5) - mapped(x, y - 0.5)), 1)
-    return mapped(x, y), J
-
-
-def offsets_of_sources(
-    frame: Frame, wcs, other: Frame, other_wcs, blur: float, apart: tuple[slice, slice] | None = None
-) -> np.ndarray:
-    """By how much sources lie further in x and y on the other image than its WCS says, `(n, 2)` in pixels of `frame`.
-
-    Both are compared on the pixels of `frame`: the other image, smoothed by a Gaussian of `blur` (its pixels) to the
-    resolution of `frame`, is shifted, scaled and given a background by least squares in the box around each source.
-
-    Arguments:
-        apart: box whose sources do not count, such as that of the object of interest.
-    """
-    labels, _ = label(gaussian_filter(frame.image, 1.0) > 5 * frame.std / 3)
-    if apart is not None:
-        labels[labels == 0] = 0
-        for number in np.unique(labels[apart]):
-            labels[labels == number] = 0
-    y, x = np.indices(frame.image.shape)
-    u, v = other_wcs.world_to_pixel_values(*wcs.pixel_to_world_values(x, y))
-    smooth = gaussian_filter(np.where(other.good, other.image, 0.0), blur)
-    found, reach = [], 5
-    for number in np.unique(labels[labels > 0]):
-        own = labels == number
-        peak = np.where(own, frame.image, -np.inf)
-        i, j = np.unravel_index(peak.argmax(), peak.shape)
-        box = slice(i - reach, i + reach + 1), slice(j - reach, j + reach + 1)
-        inside = reach <= i < len(x) - reach and reach <= j < x.shape[1] - reach
-        at = np.stack((v[box], u[box]))
-        within = inside and (at > 2).all() and (at < np.array(other.image.shape)[:, None, None] - 3).all()
-        if not within or peak[i, j] < BRIGHT * frame.std or not frame.good[box].all():
-            continue
-        shift, J = np.zeros(2), alignment(wcs, other_wcs, j, i)[1]
-        for _ in range(6):
-            moved = at + (J @ shift)[::-1, None, None]
-            image = map_coordinates(smooth, moved, order=3)
-            slopes = [
-                map_coordinates(smooth, moved + (J @ d)[::-1, None, None], order=3) - image
-                for d in 0.2 * np.eye(2)
-            ]
-            basis = np.stack([image.ravel(), *(s.ravel() / 0.2 for s in slopes), np.ones(image.size)], 1)
-            a = np.linalg.lstsq(basis, frame.image[box].ravel(), rcond=None)[0]
-            shift = shift + a[1:3] / a[0]
-        if np.abs(shift).max() < 2:
-            found.append(shift)
-    return np.array(found).reshape(-1, 2)
-
-
-def place_stamp(wcs, position: list[float], side: int, shape: tuple[int, int], path: str) -> Place:
-    """The stamp of this side whose middle is nearest to a position (degree).
+def matched(
+    s: dict[str, Any],
+    files: dict[str, str],
+    role: str,
+    fwhm: float,
+    coarse: float,
+    own: float,
+    shift=(0.0, 0.0),
+) -> Matched:
+    """The PSF of a role at the scene's pixels, of the width of a star: the file's, on pixels of `own`, or a Moffat's.
 
     Raises:
-        InputError: if it is not on the frame altogether.
+        InputError: if the file is no PSF or cannot be given that width.
     """
-    x, y = (float(v) for v in wcs.world_to_pixel_values(*position))
-    if not np.isfinite([x, y]).all():
-        raise io.InputError(
-            f"{path}: the position {position} is not on this sky; give right ascension and declination"
-        )
-    i, j = round(y - (side - 1) / 2), round(x - (side - 1) / 2)
-    if min(i, j) < 0 or i + side > shape[0] or j + side > shape[1]:
-        raise io.InputError(
-            f"{path}: {side} pixels around {position} reach beyond the frame of {shape}; give another position or a "
-            "smaller frame_pixels"
-        )
-    middle = wcs.pixel_to_world_values(j + (side - 1) / 2, i + (side - 1) / 2)
-    return Place((i, j), tuple(float(v) for v in middle), wcs.pixel_scale_matrix)
+    scale = s["scale"]
+    if role == s["band"] and s["psf_form"] == "moffat":
+        psf, own, name = moffat_psf(fwhm / scale, s["psf_beta"], REACH), scale, f"a Moffat profile for {role}"
+    else:
+        psf, name = read_psf(files, f"{role}_psf"), files[f"{role}_psf"]
+    try:
+        return match_width(psf, own, scale, coarse, fwhm, shift)
+    except ValueError as error:
+        raise io.InputError(f"{name}: {error}; check psf_scales and the widths") from error
 
 
-def cut(frame: Frame, corner: tuple[int, int], side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image and good pixels of a stamp."""
-    box = tuple(slice(c, c + side) for c in corner)
-    return frame.image[box], frame.good[box]
+def shares_of_noise(
+    frame: Frame, factor: float, image: np.ndarray, good: np.ndarray, scale: float
+) -> dict[str, float]:
+    """`sharp_noise_<band>`: shares of the check image's power that are noise, by 16 blank patches of its frame."""
+    places = corners(frame.blank, len(image))
+    if not len(places):
+        return {}
+    chosen = places[np.linspace(0, len(places) - 1, min(16, len(places))).astype(int)]
+    patches = np.stack([cut(frame, tuple(place), len(image))[0] for place in chosen]) * factor
+    shares = noise_shares(np.where(good, image, 0.0), patches, scale)
+    return {f"sharp_{key}": value for key, value in shares.items()}
 
 
 def covariance(frame: Frame, side: int, share: float) -> tuple[float, np.ndarray]:
@@ -192,15 +116,6 @@ def covariance(frame: Frame, side: int, share: float) -> tuple[float, np.ndarray
         rho[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1] * z[own].var()
     )
     return mean, xi
-
-
-def scene_cards(place: Place, share: float, pixels: int) -> dict[str, Any]:
-    """FITS cards of the scene: a gnomonic projection about its middle, along the axes of the HST frame."""
-    cd = place.cd * share
-    cards = {"RADESYS": "ICRS"}
-    for k, (kind, at) in enumerate(zip(("RA---TAN", "DEC--TAN"), place.sky, strict=True), 1):
-        cards |= {f"CTYPE{k}": kind, f"CUNIT{k}": "deg", f"CRPIX{k}": (pixels + 1) / 2, f"CRVAL{k}": at}
-    return cards | {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in range(2) for j in range(2)}
 
 
 def observe_hst(
@@ -247,9 +162,11 @@ def observe_hst(
     box = tuple(slice(c, c + side) for c in place.corner)
     offsets = offsets_of_sources(frame, wcs, sharp, sharp_wcs, blur, box)
     shift, error = np.zeros(2), np.zeros(2)
-    if len(offsets) >= 3:
+    if len(offsets) > 1:
         shift, error = np.median(offsets, 0), 1.2533 * offsets.std(0, ddof=1) / np.sqrt(len(offsets))
-    there = there + J @ shift
+    applied = len(offsets) >= FEWEST and bool((np.abs(shift) > 3 * error).any())
+    if applied:
+        there = there + J @ shift
     start = [round(v - (pixels - 1) / 2) for v in there[::-1]]
     if min(start) < 0 or any(a + pixels > n for a, n in zip(start, sharp.image.shape, strict=True)):
         raise io.InputError(
@@ -262,15 +179,11 @@ def observe_hst(
     factor, unit = brightness_unit(files[band], s["data_scale"])
     sharp_factor, sharp_unit = brightness_unit(files[check], scale)
     mean, xi = covariance(frame, side, sky["share"])
-    psfs = {}
-    for role, fwhm, coarse, own in (
-        (band, s["psf_fwhm"], s["data_scale"], s["psf_scales"][0]),
-        (check, s["sharp_fwhm"], scale, s["psf_scales"][1]),
-    ):
-        try:
-            psfs[role] = match_width(read_psf(files, f"{role}_psf"), own, scale, coarse, fwhm)
-        except ValueError as error_:
-            raise io.InputError(f"{files.get(f'{role}_psf', role)}: {error_}; check psf_scales") from error_
+    own = s["psf_scales"]
+    psfs = {
+        band: matched(s, files, band, s["psf_fwhm"], s["data_scale"], own[0]),
+        check: matched(s, files, check, s["sharp_fwhm"], scale, own[1], offset),
+    }
     train, held_out = (
         disjoint(corners(split_rows(frame.blank, split, sky["share"]), side), side)
         for split in ("train", "held_out")
@@ -291,13 +204,14 @@ def observe_hst(
         "scale": scale,
         "data_scale": s["data_scale"],
         "dithers": [[0.0, 0.0]],
-        "sharp_offset": [offset],
+        "sharp_offset": offset,
         "names": [f"HST {band.upper()}", f"NIRCam {check.upper()}"],
         "noise": s["noise"],
         "noise_std": std,
         "noise_mean": mean,
         "sharp_std": sharp_std,
         "unit": unit,
+        "sharp_unit": sharp_unit,
         "units": {"images": unit, "sharp": sharp_unit, "xi": "core sigma squared", "offsets": "arcsec"},
         "flux_scale": 1.0,
         "flux_offset": 0.0,
@@ -318,6 +232,7 @@ def observe_hst(
             "sky_patches_held_out": held_out,
             "wcs_rotation_degree": rotation,
             "alignment_sources": len(offsets),
+            "alignment_applied": int(applied),
             "psf_fwhm_shipped": psfs[band].shipped,
             "psf_stretch": psfs[band].stretch,
             "psf_gaussian_arcsec": psfs[band].gaussian,
@@ -331,6 +246,7 @@ def observe_hst(
             for axis, v in zip("xy", error, strict=True)
         },
     }
+    attrs["numbers"] |= shares_of_noise(sharp, sharp_factor, arrays["sharp"], clean_good, scale)
     print(", ".join(f"{key} {value:.4g}" for key, value in attrs["numbers"].items()))
     return arrays, attrs
 

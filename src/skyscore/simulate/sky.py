@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.ndimage import binary_dilation, gaussian_filter, uniform_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from ..io import InputError, read_fits
 from .base import Simulator
@@ -29,7 +29,7 @@ SETTINGS = {
     "additionalProperties": False,
     "properties": {
         "band": {"type": "string", "default": "f160w",
-            "description": "Role of the frames in config/datasets.tsv; <band>_weight, where there is one, is 0 at bad pixels."},
+            "description": "Role of the frames in config/datasets.tsv; <band>_weight, if any, is 0 at bad pixels."},
         "reach": {"type": "number", "exclusiveMinimum": 0, "default": 16.0, "unit": "pixel",
             "description": "Gaussian sigma over which the background is the mean of the sky."},
         "detect": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "sigma",
@@ -146,11 +146,16 @@ def corners(where: np.ndarray, side: int) -> np.ndarray:
 
 def disjoint(places: np.ndarray, side: int) -> int:
     """How many of these patches can be taken, in their order, without overlap."""
-    taken: list[np.ndarray] = []
-    for place in places:
-        if all(np.abs(place - other).max() >= side for other in taken):
-            taken.append(place)
-    return len(taken)
+    if not len(places):
+        return 0
+    taken, count = np.zeros(places.max(0) + side, dtype=bool), 0
+    for i, j in places:
+        if not taken[i :: side - 1, j :: side - 1][
+            :2, :2
+        ].any():  # two equal squares overlap where a corner does
+            taken[i : i + side, j : j + side] = True
+            count += 1
+    return count
 
 
 class Sky(Simulator):
@@ -182,21 +187,23 @@ class Sky(Simulator):
             InputError: for files that cannot be used, or fewer than `fewest` patches without overlap.
         """
         s, patches, worth = Sky.completed(settings), [], 0
-        for name in sorted({key.rsplit("/", 1)[0] for key in files}):
-            own = {
-                key.rsplit("/", 1)[1]: path for key, path in files.items() if key.rsplit("/", 1)[0] == name
-            }
+        by_name: dict[str, dict[str, str]] = {}
+        for key, path in files.items():
+            name, role = key.rsplit("/", 1)
+            by_name.setdefault(name, {})[role] = path
+        for name, own in by_name.items():
             frame = read_frame(own, s["band"], s)
             places = corners(split_rows(frame.blank, split, s["share"]), pixels)
+            alone = disjoint(places, pixels)
+            about = f"blank {frame.blank.mean():.2f}, sigma {frame.std:.4g}"
+            print(f"{name}: {about}, {len(places)} patches, {alone} of them disjoint")
             patches += [(frame, place) for place in places]
-            worth += (alone := disjoint(places, pixels))
-            print(
-                f"{name}: {frame.blank.mean():.2f} blank, sigma {frame.std:.4g}, {len(places)} patches, {alone} disjoint"
-            )
+            worth += alone
         if worth < s["fewest"]:
+            frames = ", ".join(own[s["band"]] for own in by_name.values())
             raise InputError(
-                f"{', '.join(sorted(files))}: the {split} sky holds {worth} patches of {pixels} pixels without overlap, "
-                f"{s['fewest']} are wanted; give more frames or smaller patches"
+                f"{frames}: {worth} disjoint patches of {pixels} pixels in the {split} sky, {s['fewest']} are wanted; "
+                "give more frames or smaller patches"
             )
         g = np.random.default_rng(seed)
         chosen = g.choice(len(patches), n, replace=n > len(patches))
