@@ -137,7 +137,7 @@ def test_both_images_are_those_of_the_scene(files):
 
 
 def test_the_scene_is_where_it_is_on_the_sky(files):
-    """A stamp around a place 0.3 arcsec east and 0.18 south: the object is on its right and upper half, as its WCS says."""
+    """A stamp around a place 0.3 arcsec east and 0.18 south: the object is right of and above its middle."""
     from astropy.wcs import WCS
 
     place = [RA + 0.3 / 3600 / np.cos(np.radians(DEC)), DEC - 0.18 / 3600]
