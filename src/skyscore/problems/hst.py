@@ -278,11 +278,13 @@ class HSTProblem(Problem):
             Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
             Panel(seen, f"{self.names[1]} image (unseen)", scale, sharp_unit, "sharp"),
             Panel(sharp, "posterior mean, JWST's PSF", scale, sharp_unit, "sharp"),
-            Panel((seen - sharp) / a["sharp_std"], "unseen image - mean", scale, "sigma", "unseen", "signed"),
         ]
         if "truth" in arrays:
             truth = self.to_physical(torch.as_tensor(arrays["truth"]).double())[0].numpy()
             panels.insert(2, Panel(truth, "truth", scale, unit, "scene"))
+        else:
+            left = (seen - sharp) / a["sharp_std"]
+            panels.append(Panel(left, "unseen image - mean", scale, "sigma", "unseen", "signed"))
         samples = [
             Panel(image, f"sample {k + 1}", scale, unit, "scene") for k, image in enumerate(scene[:12])
         ]
