@@ -46,7 +46,7 @@ rule samplers:
         every_sampler(config["target"]),
 
 
-for kind in (None, "lens", "kappa", "radio"):
+for kind in (None, "lens", "kappa", "hst", "radio"):
 
     rule:
         name:

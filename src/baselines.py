@@ -3,7 +3,8 @@
 Reads observation.h5, images of the prior's population and perhaps the weights of the regression.
 
 Writes baselines.h5 (one image (H, W) per method, physical units, on the frame of the unknown) and, where the truth is
-known, their distance to it: <problem>/baselines/<method>/rmse and .../correlation.
+known, their distance to it: <problem>/baselines/<method>/rmse and .../correlation. Where a problem keeps an independent
+check aside, how each method agrees with that.
 """
 
 import torch
@@ -31,6 +32,10 @@ def main(observation, population, baselines, numbers, regression=None, *, proble
         for panel in panels:
             for key, value in agreement(panel.image, truth, observed.footprint()).items():
                 flat[f"{problem}/baselines/{panel.title}/{key}"] = value
+    for name, image in found.items():
+        flat |= {
+            f"{problem}/baselines/{name}/{key}": value for key, value in observed.checked(name, image).items()
+        }
     source = provenance(seed=seed, code=code)
     io.write_panels(baselines, panels, source)
     io.write_numbers(numbers, flat, source)

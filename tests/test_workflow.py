@@ -12,7 +12,7 @@ import yaml
 from conftest import OVERLAYS, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLED = {"default": 17, "test": 13, "real": 5, "paper": 17, "exact": 0}  # posteriors of each configuration
+SAMPLED = {"default": 17, "test": 13, "real": 14, "paper": 17, "exact": 0}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
 
@@ -27,10 +27,12 @@ def test_dry_run(snakemake, workflow, name):
     assert ("exact" in planned) == (name != "real")
 
 
-NEEDS = {"real_lens": ["sdssj1430"], "real_radio": ["as209"]}
+NEEDS = {"real_lens": ["sdssj1430"], "real_hst": ["cosj100018", "cosj100028"], "real_radio": ["as209"]}
 
 
-@pytest.mark.parametrize("target", ["all", "download", "figures", "real_lens", "real_radio", "real"])
+@pytest.mark.parametrize(
+    "target", ["all", "download", "figures", "real_lens", "real_hst", "real_radio", "real"]
+)
 def test_targets(snakemake, workflow, target):
     done = snakemake("-n", target, *OVERLAYS["real"], *MIRRORED, cwd=workflow)
     assert done.returncode == 0, done.stdout
@@ -50,6 +52,15 @@ def test_real_is_all_of_the_real_configuration(snakemake, workflow):
     for plan in planned:
         plan.pop("all", None), plan.pop("real", None)
     assert planned[0] == planned[1]
+
+
+def test_a_training_set_may_be_cut_from_downloads(snakemake, workflow):
+    """Blank sky is cut from the frames of two data sets, which are fetched first."""
+    done = snakemake("-n", "results/real/data/sky32/held_out.h5", *OVERLAYS["real"], cwd=workflow)
+    planned = jobs(done.stdout)
+    rows = [line.split("\t")[0] for line in (ROOT / "config" / "datasets.tsv").read_text().splitlines()]
+    assert planned["download_file"] == sum(name in ("cosj100018", "cosj100028") for name in rows) > 0
+    assert planned["prepare"] == 1
 
 
 def test_real_without_a_real_problem_says_what_to_do(snakemake, workflow):
@@ -210,6 +221,12 @@ def test_data_set_without_rows(snakemake, workflow):
     (workflow / "mine.yaml").write_text("problems: {sdssj1430: {data: sdssj1340}}\n")
     done = snakemake("-n", "--configfile", "config/real.yaml", "mine.yaml", cwd=workflow)
     assert "config/datasets.tsv: no row for the dataset 'sdssj1340'" in clear_line(done)
+
+
+def test_training_set_without_rows(snakemake, workflow):
+    (workflow / "mine.yaml").write_text("datasets: {sky32: {data: [cosj100081]}}\n")
+    done = snakemake("-n", "--configfile", "config/real.yaml", "mine.yaml", cwd=workflow)
+    assert "no row for the dataset 'cosj100081' of training set 'sky32'" in clear_line(done)
 
 
 def test_wrong_file_in_the_mirror(snakemake, workflow):

@@ -154,7 +154,11 @@ def prior_settings(wildcards):
     return {
         "kind": prior["kind"],
         "pixels": dataset["pixels"],
-        "images": {"n": dataset["train"], dataset["kind"]: dataset[dataset["kind"]]},
+        "images": {
+            "n": dataset["train"],
+            dataset["kind"]: dataset[dataset["kind"]],
+            **({"data": dataset["data"]} if dataset["data"] else {}),
+        },
         "network": prior["network"],
         "training": training,
     }

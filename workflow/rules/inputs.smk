@@ -92,20 +92,40 @@ def posteriors_of_problem(wildcards):
     return [f"<results>/{wildcards.problem}/{sampler}/posterior.h5" for sampler in samplers]
 
 
-def rows_of(problem):
-    """The rows of datasets.tsv behind a real problem, by the role of each file."""
-    data = config["problems"][problem]["data"]
+def rows_of(data, wanted_by):
+    """The rows of datasets.tsv of one data set, by the role of each file."""
     rows = {row["file"]: (path, row) for path, row in FILES.items() if row["dataset"] == data}
     if data and not rows:
         sys.exit(
-            f"skyscore: error: config/datasets.tsv: no row for the dataset {data!r} of problem {problem!r}; add its files"
+            f"skyscore: error: config/datasets.tsv: no row for the dataset {data!r} of {wanted_by}; add its files"
         )
     return rows
 
 
+def rows_of_problem(name):
+    return rows_of(config["problems"][name]["data"], f"problem {name!r}")
+
+
 def files_of(wildcards):
-    return [f"data/{path}" for path, _ in rows_of(wildcards.problem).values()]
+    return [f"data/{path}" for path, _ in rows_of_problem(wildcards.problem).values()]
 
 
 def roles_of(wildcards):
-    return list(rows_of(wildcards.problem))
+    return list(rows_of_problem(wildcards.problem))
+
+
+def rows_of_images(name):
+    """The rows behind a training set that is cut from downloaded files, by <data set>/<role>."""
+    return {
+        f"{data}/{role}": row
+        for data in config["datasets"][name]["data"]
+        for role, row in rows_of(data, f"training set {name!r}").items()
+    }
+
+
+def files_of_images(wildcards):
+    return [f"data/{path}" for path, _ in rows_of_images(wildcards.dataset).values()]
+
+
+def roles_of_images(wildcards):
+    return list(rows_of_images(wildcards.dataset))

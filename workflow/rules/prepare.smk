@@ -1,4 +1,6 @@
 rule prepare:
+    input:
+        files=files_of_images,
     output:
         dataset="<results>/data/{dataset}/{split}.h5",
     log:
@@ -14,9 +16,10 @@ rule prepare:
     params:
         split="{split}",
         settings=dataset_settings,
+        roles=roles_of_images,
         seed=seed_of_images,
         code=code_version("simulate"),
     message:
-        "Simulating the {wildcards.split} images of {wildcards.dataset}"
+        "Making the {wildcards.split} images of {wildcards.dataset}"
     script:
         "../../src/prepare.py"

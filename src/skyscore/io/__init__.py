@@ -10,7 +10,7 @@ from .captions import csv_table
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, reading, write_bytes, write_text
-from .fits import read_fits, write_fits
+from .fits import read_fits, read_header, write_fits
 from .imaging import check_imaging
 from .jobs import generator, logged, pick_device
 from .maps import read_map
@@ -39,6 +39,7 @@ __all__ = [
     "read_dataset",
     "read_ensemble",
     "read_fits",
+    "read_header",
     "read_json",
     "read_map",
     "read_observation",

@@ -42,6 +42,18 @@ def read_fits(path: str | Path, shape: tuple[int, ...] | None = None, hdu: int =
     return data.astype(np.float64)
 
 
+def read_header(path: str | Path, hdu: int = 0):
+    """The header of an HDU.
+
+    Raises:
+        InputError: not FITS, or no such HDU.
+    """
+    from astropy.io import fits
+
+    with reading(path, "FITS file", "download it again"):
+        return fits.getheader(existing(path), hdu)
+
+
 def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Mapping | None = None) -> None:
     """Write a posterior for FITS viewers: primary image = mean, extensions STD and SAMPLES, all in observed units.
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..operators.base import LinearOperator, MatrixOperator
 
-__all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum"]
+__all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum", "modes"]
 
 
 @dataclass
@@ -165,6 +165,17 @@ def compress(G: Tensor, b: Tensor, in_shape: tuple[int, ...], rtol: float = 1e-1
     if V.shape[0] != math.prod(in_shape):
         raise ValueError(f"compress: G is {tuple(G.shape)}, the image has {math.prod(in_shape)} pixels")
     return from_spectrum(Spectrum(V, s, (V.T @ b.double()) / s), in_shape)
+
+
+def modes(W: Tensor, rtol: float = 1e-10) -> tuple[Tensor, Tensor]:
+    """Right singular vectors `(D, K)` and singular values `(K,)`, rising, of a matrix `(M, D)`, from its smaller Gram
+    matrix in float64; s^2 below `rtol` times the largest are left out."""
+    W = W.double()
+    few = W.shape[0] < W.shape[1]
+    s2, V = torch.linalg.eigh(W @ W.T if few else W.T @ W)
+    keep = s2 > rtol * s2[-1]
+    s, V = s2[keep].sqrt(), V[:, keep]
+    return (W.T @ V / s if few else V).contiguous(), s
 
 
 def from_spectrum(spectrum: Spectrum, in_shape: tuple[int, ...]) -> GaussianLikelihood:

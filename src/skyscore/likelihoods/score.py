@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..operators.base import LinearOperator
-from .gaussian import GaussianLikelihood
+from .gaussian import GaussianLikelihood, modes
 
 __all__ = ["ScoreLikelihood", "noise_score"]
 
@@ -112,9 +112,7 @@ class ScoreLikelihood:
         """Right singular vectors `(D, K)` and singular values `(K,)` of flux / std A, in float64; made once."""
         if self._modes is None:
             A = self.operator.matrix(torch.float64).to(self.y.device)
-            s2, V = torch.linalg.eigh((self.flux / self.std) ** 2 * A.T @ A)
-            keep = s2 > 1e-10 * s2[-1]
-            self._modes = V[:, keep].contiguous(), s2[keep].sqrt()
+            self._modes = modes(self.flux / self.std * A)
         return self._modes
 
     def score(self, x: Tensor) -> Tensor:

@@ -150,6 +150,10 @@ class Problem:
         """
         return {}
 
+    def checked(self, name: str, image: np.ndarray) -> dict[str, float]:
+        """How a baseline (H, W) of this name agrees with what was kept aside as a check; {} where nothing was."""
+        return {}
+
     def footprint(self) -> np.ndarray:
         """Pixels (H, W) of the unknown on which reconstructions are compared with the truth; all by default."""
         return np.ones(self.shape[-2:], dtype=bool)

@@ -8,7 +8,7 @@ The frame of an exposure may be wider than the scene: its rim holds wings and no
 
 Two likelihoods: :attr:`HSTProblem.likelihood` is Gaussian with the measured mean and covariance of the noise, and
 :meth:`HSTProblem.score_likelihood` has the learned noise score. A sharp image of the same truth, with less noise, is
-kept aside as the check; no sampler sees it.
+kept aside as the check; no sampler sees it. Of real data (`from_data`) that is the NIRCam image of the same sky.
 
 References: Adam et al. (2023), arXiv:2311.18002 (HST exposures under a learned prior and a learned noise); Legin et
 al. (2023), arXiv:2302.03046 (score-based likelihood).
@@ -16,6 +16,7 @@ al. (2023), arXiv:2302.03046 (score-based likelihood).
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,13 +25,16 @@ from torch import Tensor
 
 from ..baselines.richardson_lucy import richardson_lucy
 from ..baselines.wiener import full_covariance, wiener
-from ..likelihoods.gaussian import GaussianLikelihood, compress
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, from_spectrum, modes
 from ..likelihoods.score import ScoreLikelihood
 from ..operators.base import LinearOperator
 from ..operators.sampling import exposures
 from ..validation.spectra import correlation, spectra
 from .base import Observation, Panel, Problem
+from .flux import Moments, fit_flux_scale
+from .hst_check import colour_of, compared, enlarged
 from .hst_noise import MeasuredNoise
+from .hst_real import observe_hst
 from .hst_simulated import draw_noise, simulate_hst
 
 __all__ = ["SETTINGS", "HSTProblem"]
@@ -60,6 +64,20 @@ SETTINGS = {
             "description": "By how much the noise of the check image is lower."},
         "rl_iterations": {"type": "integer", "minimum": 1, "default": 30,
             "description": "Richardson-Lucy iterations at most (it stops before where the residuals reach the noise)."},
+        "band": {"type": "string", "default": "f160w",
+            "description": "Real data: role of the broad telescope's frame, beside <band>_psf and <band>_weight."},
+        "check": {"type": "string", "default": "f150w",
+            "description": "Real data: role of the sharp telescope's image that no sampler sees."},
+        "position": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": [0.0, 0.0],
+            "unit": "degree", "description": "Real data: right ascension and declination of the middle of the scene."},
+        "inflate": {"type": "number", "minimum": 1, "default": 1.0,
+            "description": "Real data: factor on the noise of the sky, for objects whose photon noise and PSF errors "
+                "exceed it."},
+        "psf_form": {"type": "string", "enum": ["shipped", "moffat"], "default": "shipped",
+            "description": "Real data: the broad PSF is the file's, or a Moffat profile (psf_beta); of psf_fwhm both."},
+        "psf_scales": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
+            "maxItems": 2, "default": [0.06, 0.03], "unit": "arcsec/pixel",
+            "description": "Real data: pixels of the PSFs as shipped; they are brought to psf_fwhm and sharp_fwhm."},
     },
 }
 # fmt: on
@@ -75,7 +93,8 @@ class HSTProblem(Problem):
         super().__init__(observation, device)
         a = observation.attrs
         self.shape = (1, a["pixels"], a["pixels"])
-        self.pixel_scale, self.unit = a["scale"], a["unit"]
+        self.pixel_scale, self.unit, self.wcs = a["scale"], a["unit"], a.get("wcs")
+        self.names = a.get("names", ["HST-like", "JWST-like"])
         arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
         self.images, self.psf, self.sharp_psf = (arrays[n].double() for n in ("images", "psf", "sharp_psf"))
         self.std, self.offset = a["noise_std"], a["noise_std"] * a["noise_mean"]
@@ -96,7 +115,7 @@ class HSTProblem(Problem):
 
     @property
     def sharp_operator(self) -> LinearOperator:
-        """That of the check image: the sharp PSF at the scene's own pixels."""
+        """That of the check image: the sharp PSF at the scene's own pixels (what they are off by is in the PSF)."""
         a = self.observation.attrs
         return exposures(self.sharp_psf, self.shape[1:], a["scale"], self.shape[1:], a["scale"])
 
@@ -120,10 +139,9 @@ class HSTProblem(Problem):
         if "likelihood" not in self._parts:
             scale = self.observation.attrs["flux_scale"]
             W = self.noise.whiten(scale * self.operator.matrix().T).T  # (M, D)
-            b = W.T @ self.noise.whiten(self.data)
-            self._parts["likelihood"] = compress(
-                (W.T @ W).to(self.device), b.to(self.device), self.shape, rtol=1e-8
-            )
+            V, s = modes(W.to(self.device), rtol=1e-8)
+            d = V.T @ (W.T @ self.noise.whiten(self.data)).to(self.device) / s
+            self._parts["likelihood"] = from_spectrum(Spectrum(V, s, d), self.shape)
         return self._parts["likelihood"]
 
     def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
@@ -187,21 +205,53 @@ class HSTProblem(Problem):
 
     # ------------------------------------------------------------------ checks and figure
 
+    @property
+    def sharp_keep(self) -> np.ndarray:
+        """Good pixels (H, W) of the check image."""
+        arrays = self.observation.arrays
+        return np.asarray(arrays.get("sharp_keep", np.ones(arrays["sharp"].shape)), dtype=bool)
+
+    def colour(self, sharp: np.ndarray) -> float:
+        """Factor from a prediction (H, W) of the check image to it: fitted between real bands, else 1."""
+        arrays = self.observation.arrays
+        return 1.0 if "truth" in arrays else colour_of(sharp, arrays["sharp"], self.sharp_keep)
+
+    def checked(self, name: str, image: np.ndarray) -> dict[str, float]:
+        """How a baseline (H, W) predicts the check image; the drizzled frame is compared as it is."""
+        arrays = self.observation.arrays
+        if "truth" in arrays:
+            return {}
+        seen = torch.as_tensor(image)[None, None].double()
+        model = image if name == "drizzled" else self.sharp_operator(seen)[0, 0].numpy()
+        return compared(model, arrays["sharp"], self.sharp_keep, self.pixel_scale)
+
     def residuals(self, x: Tensor) -> dict[str, Any]:
         """`chi2_dof` (n,) under the measured covariance; with a truth, distances to it; and to the check image:
         `sharp_correlation` of the posterior mean, and `sharp_chi2_dof` (n,) of the samples, which never saw it.
 
         `resolved_k`: cycles per arcsec up to which the posterior mean's correlation with the truth stays above 0.5.
+
+        Of real data the comparison is up to a factor, see :mod:`skyscore.problems.hst_check`; `sharp_z2` is the mean
+        square error of the posterior mean over noise and posterior variance (1 if samples err as they say).
         """
         x, y = x.double().cpu(), self.images.flatten()[None]
         found: dict[str, Any] = {"chi2_dof": self.chi2(x[None], y)[0].numpy(), "pixels": y.numel()}
         arrays, inside = self.observation.arrays, self.footprint()
         sharp = self.sharp_operator(self.to_physical(x))[:, 0].numpy()
-        found["sharp_correlation"] = correlation(sharp.mean(0), arrays["sharp"], inside)
-        found["sharp_chi2_dof"] = (
-            ((sharp - arrays["sharp"]) / self.observation.attrs["sharp_std"]) ** 2
-        ).mean((1, 2))
-        if "truth" in arrays:
+        keep, sigma, mean = self.sharp_keep, self.observation.attrs["sharp_std"], sharp.mean(0)
+        colour = self.colour(mean)
+        found["sharp_correlation"] = correlation(mean, arrays["sharp"], inside & keep)
+        found["sharp_chi2_dof"] = (((colour * sharp - arrays["sharp"]) / sigma) ** 2)[:, keep].mean(1)
+        if "truth" not in arrays:
+            found |= {
+                f"sharp_{k}": v for k, v in compared(mean, arrays["sharp"], keep, self.pixel_scale).items()
+            }
+            found["sharp_sample_correlation"] = np.array(
+                [correlation(m, arrays["sharp"], keep) for m in sharp]
+            )
+            spread = sigma**2 + (colour * sharp.std(0)) ** 2
+            found["sharp_z2"] = float(((colour * mean - arrays["sharp"]) ** 2 / spread)[keep].mean())
+        else:
             truth, mean = torch.as_tensor(arrays["truth"]).double(), x.mean(0)
             found["rms_to_truth"] = (x - truth).square().flatten(1).mean(1).sqrt().numpy()
             found["rmse"] = float((mean - truth).square().mean().sqrt())
@@ -213,44 +263,73 @@ class HSTProblem(Problem):
     def panels(self, x: Tensor) -> list[Panel]:
         a, arrays = self.observation.attrs, self.observation.arrays
         scale, unit, coarse = self.pixel_scale, self.unit, a["data_scale"]
+        sharp_unit = a.get("sharp_unit", unit)
         x = x.double().cpu()
         scene = self.to_physical(x)[:, 0].numpy()
         model = self.operator(self.to_physical(x)).mean(0).numpy()
         residual = (arrays["images"][0] - model[0] - self.offset) / self.std
         sharp = self.sharp_operator(self.to_physical(x))[:, 0].mean(0).numpy()
+        sharp *= self.colour(sharp)
+        seen = np.where(self.sharp_keep, arrays["sharp"], np.nan)
         panels = [
-            Panel(arrays["images"][0], "HST-like exposure", coarse, unit, "data"),
+            Panel(arrays["images"][0], f"{self.names[0]} exposure", coarse, unit, "data"),
             Panel(residual, "residual / core sigma", coarse, "sigma", "residual", "signed"),
             Panel(scene.mean(0), "posterior mean", scale, unit, "scene"),
             Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
-            Panel(arrays["sharp"], "JWST-like image (unseen)", scale, unit, "sharp"),
-            Panel(sharp, "posterior mean, JWST's PSF", scale, unit, "sharp"),
+            Panel(seen, f"{self.names[1]} image (unseen)", scale, sharp_unit, "sharp"),
+            Panel(sharp, "posterior mean, JWST's PSF", scale, sharp_unit, "sharp"),
         ]
         if "truth" in arrays:
             truth = self.to_physical(torch.as_tensor(arrays["truth"]).double())[0].numpy()
             panels.insert(2, Panel(truth, "truth", scale, unit, "scene"))
+        else:
+            left = (seen - sharp) / a["sharp_std"]
+            panels.append(Panel(left, "unseen image - mean", scale, "sigma", "unseen", "signed"))
         samples = [
             Panel(image, f"sample {k + 1}", scale, unit, "scene") for k, image in enumerate(scene[:12])
         ]
         return panels + samples[: 12 - len(panels)]
 
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
-        """Richardson-Lucy; with `moments` of the prior the Wiener filter under the measured covariance."""
+        """Richardson-Lucy; with `moments` of the prior the Wiener filter under the measured covariance; of real data
+        also the frame itself, interpolated to the scene's pixels (`drizzled`).
+        """
         y = self.data.reshape(1, *self.images.shape)
-        total = self.std * float(self.observation.attrs["numbers"]["noise_variance"]) ** 0.5
+        numbers = self.observation.attrs[
+            "numbers"
+        ]  # fitted to the noise of the sky, however `inflate` is set
+        total = numbers.get("sky_std", self.std) * float(numbers["noise_variance"]) ** 0.5
         at_most = self.observation.attrs["settings"]["rl_iterations"]
         found = {"richardson-lucy": richardson_lucy(self.operator, y, total, at_most)[0][0, 0].numpy()}
         if moments is not None:
             mean = torch.as_tensor(np.asarray(moments.mean)).double().flatten()
             image = wiener(self.likelihood.spectrum(), mean, full_covariance(moments))
             found["wiener"] = self.to_physical(image.reshape(self.shape))[0].numpy()
+        if "truth" not in self.observation.arrays:
+            a = self.observation.attrs
+            found["drizzled"] = enlarged(y[0, 0].numpy(), a["data_scale"], a["pixels"], a["scale"])
         return found
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
         """See :func:`skyscore.problems.hst_simulated.simulate_hst`; `settings["noise"]` are the noise simulator's."""
-        defaults = {key: node["default"] for key, node in SETTINGS["properties"].items()}
-        own = {key: settings.get(key, value) for key, value in defaults.items()}
-        return Observation(
-            cls.kind, *simulate_hst(own | {"noise": settings.get("noise") or {}}, images, seed)
-        )
+        return Observation(cls.kind, *simulate_hst(completed(settings), images, seed))
+
+    @classmethod
+    def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
+        """See :func:`skyscore.problems.hst_real.observe_hst`; flux scale by evidence under the prior's `moments`."""
+        pixels = math.isqrt(np.asarray(moments.mean).size)
+        observation = Observation(cls.kind, *observe_hst(completed(settings), files, pixels))
+        flux = fit_flux_scale(cls(observation).likelihood.spectrum(), moments)
+        print(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} per prior unit, texture {flux.texture:.4f}")
+        observation.attrs["flux_scale"] = flux.scale
+        observation.attrs["numbers"] |= {"flux_scale": flux.scale, "flux_scale_error": flux.error}
+        return observation
+
+
+def completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the defaults of SETTINGS, and the noise's; what else the workflow adds is left out."""
+    defaults = {key: node["default"] for key, node in SETTINGS["properties"].items()}
+    return {key: settings.get(key, value) for key, value in defaults.items()} | {
+        "noise": settings.get("noise") or {}
+    }

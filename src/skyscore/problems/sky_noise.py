@@ -22,7 +22,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 from scipy.optimize import least_squares
 
-__all__ = ["SkyNoise", "autocorrelation", "effective_exposure", "measure_sky_noise"]
+__all__ = ["SkyNoise", "autocorrelation", "effective_exposure", "kernel_correlation", "measure_sky_noise"]
 
 
 @dataclass
@@ -93,7 +93,7 @@ def measure_sky_noise(
     if good.sum() < 1000:
         raise ValueError(f"only {good.sum()} sky pixels outside {radius} arcsec; widen the image or the sky")
     measured = autocorrelation(np.where(good, (image - halo) / np.sqrt(variance), 0.0), good, 2 * kernel)
-    rho = _nearest_kernel_correlation(measured, kernel)
+    rho = kernel_correlation(measured, kernel)
     spread = float(rho.sum())
     # with the slope held to the photon noise of the shipped exposure, the sky level is the mean of what remains
     s2 = float(np.mean(v - np.clip(halo[good], 0, None) / (t * spread)))
@@ -119,7 +119,7 @@ def autocorrelation(field: np.ndarray, good: np.ndarray, reach: int) -> np.ndarr
     return ratio / ratio[reach, reach]
 
 
-def _nearest_kernel_correlation(measured: np.ndarray, K: int) -> np.ndarray:
+def kernel_correlation(measured: np.ndarray, K: int) -> np.ndarray:
     """rho = k * k of a point-symmetric kernel of half-side K, closest to the measured lags (least squares)."""
     side = 2 * K + 1
     half = side * side // 2  # the other half mirrors this one

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..io import InputError
+
 __all__ = ["Simulator"]
 
 
@@ -27,6 +29,17 @@ class Simulator:
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
         """n images, float32 of shape (n, 1, pixels, pixels), in prior units (of order one)."""
         raise NotImplementedError("a simulator defines simulate(n, pixels, settings, seed)")
+
+    @staticmethod
+    def cut(n: int, pixels: int, settings: dict, files: dict[str, str], split: str, seed: int) -> np.ndarray:
+        """n images as of `simulate`, cut from files by `<data set>/<role>`; no pixel is in both splits.
+
+        Raises:
+            InputError: for kinds that are simulated only.
+        """
+        raise InputError(
+            "images of this kind are simulated, not cut from files; take `data` out of the block"
+        )
 
     @classmethod
     def completed(cls, settings: dict | None) -> dict:

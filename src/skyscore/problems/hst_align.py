@@ -1,0 +1,149 @@
+"""Two images of one sky: where a stamp lies on each by their world coordinates, and how far sources say otherwise."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, label, map_coordinates
+
+from .. import io
+from ..simulate.sky import Frame
+
+__all__ = [
+    "Place",
+    "alignment",
+    "cut",
+    "offsets_of_sources",
+    "pixel_of",
+    "place_stamp",
+    "read_wcs",
+    "scene_cards",
+]
+
+BRIGHT = 8.0  # peak of the sources that align the frames, on the broad frame [core sigma]
+REACH = 5  # half-side of the box around each [pixel]
+ROUNDS = 6  # of the fit of a shift, each linear
+
+
+class Place(NamedTuple):
+    """Where a stamp is: its first row and column, its middle on the sky (degree) and the matrix of its axes."""
+
+    corner: tuple[int, int]
+    sky: tuple[float, float]
+    cd: np.ndarray
+
+
+def read_wcs(path: str):
+    """World coordinates of an image.
+
+    Raises:
+        InputError: if its header has none.
+    """
+    from astropy.wcs import WCS
+
+    with (
+        io.reading(path, "FITS header with world coordinates", "give an image with a WCS"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # of cards that astropy sets right
+        wcs = WCS(io.read_header(path)).celestial
+        if not wcs.has_celestial:
+            raise ValueError("no celestial axes")
+        return wcs
+
+
+def pixel_of(wcs) -> float:
+    """Side of a pixel (arcsec), the geometric mean of both."""
+    return float(np.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600)
+
+
+def alignment(wcs, other, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where a pixel (x, y) of one image lies in another, (x, y), and the Jacobian of that map, `(2, 2)`."""
+
+    def mapped(x: float, y: float) -> np.ndarray:
+        return np.array(other.world_to_pixel_values(*wcs.pixel_to_world_values(x, y)), dtype=float)
+
+    J = np.stack((mapped(x + 0.5, y) - mapped(x - 0.5, y), mapped(x, y + 0.5) - mapped(x, y - 0.5)), 1)
+    return mapped(x, y), J
+
+
+def offsets_of_sources(
+    frame: Frame, wcs, other: Frame, other_wcs, blur: float, apart: tuple[slice, slice] | None = None
+) -> np.ndarray:
+    """By how much sources lie further in x and y on the other image than its WCS says, `(n, 2)` in pixels of `frame`.
+
+    Both are compared on the pixels of `frame`: the other image, smoothed by a Gaussian of `blur` (its pixels) to the
+    resolution of `frame`, is shifted, scaled and given a background by least squares in the box around each source.
+
+    Arguments:
+        apart: box whose sources do not count, such as that of the object of interest.
+    """
+    labels, _ = label(gaussian_filter(frame.image, 1.0) > 3 * frame.std)
+    if apart is not None:
+        labels[np.isin(labels, labels[apart])] = 0
+    y, x = np.indices(frame.image.shape)
+    u, v = other_wcs.world_to_pixel_values(*wcs.pixel_to_world_values(x, y))
+    smooth = gaussian_filter(np.where(other.good, other.image, 0.0), blur)
+    found, reach = [], REACH
+    for number in np.unique(labels[labels > 0]):
+        own = labels == number
+        peak = np.where(own, frame.image, -np.inf)
+        i, j = np.unravel_index(peak.argmax(), peak.shape)
+        box = slice(i - reach, i + reach + 1), slice(j - reach, j + reach + 1)
+        inside = reach <= i < len(x) - reach and reach <= j < x.shape[1] - reach
+        at = np.stack((v[box], u[box]))
+        within = inside and (at > 2).all() and (at < np.array(other.image.shape)[:, None, None] - 3).all()
+        if not within or peak[i, j] < BRIGHT * frame.std or not frame.good[box].all():
+            continue
+        shift, J = np.zeros(2), alignment(wcs, other_wcs, j, i)[1]
+        for _ in range(ROUNDS):
+            moved = at + (J @ shift)[::-1, None, None]
+            image = map_coordinates(smooth, moved, order=3)
+            slopes = [
+                map_coordinates(smooth, moved + (J @ d)[::-1, None, None], order=3) - image
+                for d in 0.2 * np.eye(2)
+            ]
+            basis = np.stack([image.ravel(), *(s.ravel() / 0.2 for s in slopes), np.ones(image.size)], 1)
+            a = np.linalg.lstsq(basis, frame.image[box].ravel(), rcond=None)[0]
+            shift = shift + a[1:3] / a[0]
+        if np.abs(shift).max() < 2:
+            found.append(shift)
+    return np.array(found).reshape(-1, 2)
+
+
+def place_stamp(wcs, position: list[float], side: int, shape: tuple[int, int], path: str) -> Place:
+    """The stamp of this side whose middle is nearest to a position (degree).
+
+    Raises:
+        InputError: if it is not on the frame altogether.
+    """
+    x, y = (float(v) for v in wcs.world_to_pixel_values(*position))
+    if not np.isfinite([x, y]).all():
+        raise io.InputError(
+            f"{path}: the position {position} is not on this sky; give right ascension and declination"
+        )
+    i, j = round(y - (side - 1) / 2), round(x - (side - 1) / 2)
+    if min(i, j) < 0 or i + side > shape[0] or j + side > shape[1]:
+        raise io.InputError(
+            f"{path}: {side} pixels around {position} reach beyond the frame of {shape}; give another position or a "
+            "smaller frame_pixels"
+        )
+    middle = wcs.pixel_to_world_values(j + (side - 1) / 2, i + (side - 1) / 2)
+    return Place((i, j), tuple(float(v) for v in middle), wcs.pixel_scale_matrix)
+
+
+def cut(frame: Frame, corner: tuple[int, int], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image and good pixels of a stamp."""
+    box = tuple(slice(c, c + side) for c in corner)
+    return frame.image[box], frame.good[box]
+
+
+def scene_cards(place: Place, share: float, pixels: int) -> dict[str, Any]:
+    """FITS cards of the scene: a gnomonic projection about its middle, along the axes of the HST frame."""
+    cd = place.cd * share
+    cards = {"RADESYS": "ICRS"}
+    for k, (kind, at) in enumerate(zip(("RA---TAN", "DEC--TAN"), place.sky, strict=True), 1):
+        cards |= {f"CTYPE{k}": kind, f"CUNIT{k}": "deg", f"CRPIX{k}": (pixels + 1) / 2, f"CRVAL{k}": at}
+    return cards | {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in range(2) for j in range(2)}

@@ -1,0 +1,457 @@
+"""Real frames of HST and NIRCam: blank sky, alignment, widths, units, the unseen image, unusable files."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.io import fits
+from scipy.ndimage import gaussian_filter
+
+from skyscore import io
+from skyscore.likelihoods.gaussian import modes
+from skyscore.problems import Observation, load_problem
+from skyscore.problems.flux import moments_of
+from skyscore.problems.hst import HSTProblem, completed
+from skyscore.problems.hst_align import alignment, offsets_of_sources, read_wcs
+from skyscore.problems.hst_check import BANDS, compared, correlation_error, enlarged, noise_shares
+from skyscore.problems.hst_psf import match_width, moffat_width
+from skyscore.problems.hst_real import observe_hst
+from skyscore.problems.hst_simulated import moffat_psf
+from skyscore.problems.sky_noise import autocorrelation
+from skyscore.simulate.sky import Sky, clear, corners, disjoint, read_frame, split_rows
+
+ROOT = Path(__file__).parents[1]
+RA, DEC = 150.0, 2.0
+COARSE, FINE = 0.06, 0.03  # arcsec
+BROAD, SHARP = 0.18, 0.07  # widths of a star, pixels and all
+FACTOR = 2.0  # MJy / sr of one electron / s per pixel
+SHIFT = (0.3, -0.2)  # of the sharp frame's pixels against the broad frame's (sharp pixels, x and y)
+SKY = Sky.completed(None)
+#           east, north [arcsec], flux [MJy / sr arcsec^2], sigma [arcsec]
+SOURCES = [(0.0, 0.0, 0.3, 0.12), (0.12, -0.06, 0.1, 0.06)]
+OTHERS = [(-2.4, -2.2, 0.8, 0.08), (2.3, 1.9, 0.8, 0.10), (-2.2, 2.3, 0.8, 0.09), (2.2, -2.1, 0.8, 0.07),
+          (0.2, 2.4, 0.8, 0.08), (0.1, -2.5, 0.8, 0.08)]  # fmt: skip
+
+
+def settings(**changed):
+    given = {
+        "position": [RA, DEC], "frame_pixels": 16, "scale": FINE, "data_scale": COARSE, "psf_fwhm": BROAD,
+        "sharp_fwhm": SHARP, "noise": SKY,
+    }  # fmt: skip
+    return completed(given | changed)
+
+
+def header(side: int, scale: float, shift=(0.0, 0.0), **cards) -> fits.Header:
+    """North up, east left, the middle of the frame at RA, DEC but for a shift (x, y) in pixels."""
+    h = fits.Header()
+    for k, (kind, at, step) in enumerate((("RA---TAN", RA, -scale), ("DEC--TAN", DEC, scale)), 1):
+        h[f"CTYPE{k}"], h[f"CUNIT{k}"], h[f"CRVAL{k}"] = kind, "deg", at
+        h[f"CRPIX{k}"], h[f"CDELT{k}"] = (side + 1) / 2 + shift[k - 1], step / 3600
+    h.update(cards)
+    return h
+
+
+def sky_image(
+    side: int, scale: float, fwhm: float, shift=(0.0, 0.0), sources=(*SOURCES, *OTHERS)
+) -> np.ndarray:
+    """Gaussian sources behind a Gaussian PSF whose width has the pixel in it, (side, side) in MJy / sr."""
+    t = np.arange(side) - (side - 1) / 2
+    image = np.zeros((side, side))
+    for east, north, flux, sigma in sources:
+        var = sigma**2 + (fwhm / 2.3548) ** 2
+        x, y = (t - shift[0]) * scale + east, (t - shift[1]) * scale - north
+        image += flux / (2 * np.pi * var) * np.exp(-(y[:, None] ** 2 + x**2) / (2 * var))
+    return image
+
+
+def gaussian_psf(fwhm: float, scale: float, half: int) -> np.ndarray:
+    t = np.arange(-half, half + 1) * scale
+    return np.exp(-(t[:, None] ** 2 + t**2) / (2 * (fwhm / 2.3548) ** 2))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Frames of 6.6 arcsec, HST in electrons / s with correlated noise, and PSFs of other widths than the stars'."""
+    g = np.random.default_rng(1)
+    noise = gaussian_filter(g.standard_normal((110, 110)), 0.6)
+    hst = sky_image(110, COARSE, BROAD) / FACTOR + 0.02 * noise / noise.std() + 0.05
+    nircam = sky_image(220, FINE, SHARP, SHIFT) + 0.03 * g.standard_normal((220, 220)) - 0.01
+    jansky = FACTOR * 1e6 * COARSE**2 / (180 / np.pi * 3600) ** 2
+    made = {
+        "f160w": (hst, header(110, COARSE, BUNIT="ELECTRONS/S", PHOTFNU=jansky)),
+        "f160w_weight": (np.ones((110, 110)), None),
+        "f160w_psf": (7 * gaussian_psf(0.21, COARSE, 15), None),
+        "f150w": (nircam, header(220, FINE, SHIFT, BUNIT="MJy/sr")),
+        "f150w_psf": (gaussian_psf(0.05, FINE, 15), None),
+    }
+    for role, (image, cards) in made.items():
+        fits.PrimaryHDU(image.astype(np.float32), cards).writeto(tmp_path / f"{role}.fits")
+    return {role: str(tmp_path / f"{role}.fits") for role in made}
+
+
+def changed(files, role, change, **cards):
+    with fits.open(files[role]) as file:
+        data, h = change(file[0].data.astype(float)), file[0].header.copy()
+    h.update(cards)
+    fits.PrimaryHDU(data.astype(np.float32), h).writeto(files[role], overwrite=True)
+
+
+# ---------------------------------------------------------------------------- stamps
+
+
+def scene(pixels: int = 32) -> torch.Tensor:
+    """The sources at the scene's pixels, (1, 1, pixels, pixels)."""
+    return torch.from_numpy(sky_image(pixels, FINE, 0.0, sources=SOURCES))[None, None]
+
+
+def chi2(problem) -> float:
+    """Of the unseen image under the true scene."""
+    a = problem.observation
+    r = (a.arrays["sharp"] - problem.sharp_operator(scene())[0, 0].numpy()) / a.attrs["sharp_std"]
+    return float((r**2).mean())
+
+
+def test_both_images_are_those_of_the_scene(files):
+    """Units, background, widths and places of both frames: the true scene fits the stamp and the unseen image.
+
+    The NIRCam pixels lie 0.3 and 0.2 off the scene's: without these it does not fit.
+    """
+    arrays, attrs = observe_hst(settings(), files, 32)
+    problem = load_problem(Observation("hst", arrays, attrs))
+    broad = problem.operator(scene())[0, 0].numpy()
+    assert chi2(problem) == pytest.approx(1, abs=0.15)
+    r = (arrays["images"][0] - broad) / attrs["noise_std"]
+    assert (r**2).mean() == pytest.approx(1, abs=0.35) and abs(
+        r.mean()
+    ) < 0.5  # noise of 16 x 16 pixels, correlated
+    assert attrs["noise_std"] == pytest.approx(0.02 * FACTOR, rel=0.05) and attrs["unit"] == "MJy/sr"
+    flux = arrays["images"].sum() * COARSE**2
+    assert flux == pytest.approx(0.4, abs=0.02)  # some of it is beyond the stamp
+    for shift in (0.0, -SHIFT[0]), (-SHIFT[1], 0.0):  # as if one of the two offsets were not known
+        psf = match_width(gaussian_psf(0.05, FINE, 15), FINE, FINE, FINE, SHARP, shift).psf
+        problem.sharp_psf = torch.from_numpy(psf)
+        assert chi2(problem) > 1.3
+
+
+def test_the_scene_is_where_it_is_on_the_sky(files):
+    """A stamp around a place 0.3 arcsec east and 0.18 south: the object is right of and above its middle."""
+    from astropy.wcs import WCS
+
+    place = [RA + 0.3 / 3600 / np.cos(np.radians(DEC)), DEC - 0.18 / 3600]
+    arrays, attrs = observe_hst(settings(position=place), files, 32)
+    x, y = WCS(fits.Header(attrs["wcs"].items())).world_to_pixel_values(RA, DEC)
+    assert (x, y) == (pytest.approx(15.5 + 0.3 / FINE, abs=1.01), pytest.approx(15.5 + 0.18 / FINE, abs=1.01))
+    row, column = np.unravel_index(gaussian_filter(arrays["sharp"], 3).argmax(), (32, 32))
+    assert abs(column - x) < 3 and abs(row - y) < 3
+
+
+def test_offsets_of_sources_are_found_and_applied(files):
+    """A WCS that is a third of an HST pixel off: seen on the other sources, and undone."""
+    wrong = header(220, FINE, (SHIFT[0] + 0.66, SHIFT[1] - 0.4), BUNIT="MJy/sr")
+    changed(files, "f150w", lambda v: v, CRPIX1=wrong["CRPIX1"], CRPIX2=wrong["CRPIX2"])
+    frame, sharp = (read_frame(files, role, SKY | {"reach": 40.0}) for role in ("f160w", "f150w"))
+    blur = np.sqrt(BROAD**2 - SHARP**2) / 2.355 / FINE
+    found = offsets_of_sources(frame, read_wcs(files["f160w"]), sharp, read_wcs(files["f150w"]), blur)
+    assert len(found) >= 6 and np.median(found, 0) == pytest.approx([-0.33, 0.2], abs=0.03)
+    arrays, attrs = observe_hst(settings(), files, 32)
+    assert attrs["numbers"]["alignment_applied"] == 1 and attrs["numbers"]["alignment_sources"] == 6
+    assert attrs["numbers"]["shift_x_arcsec"] == pytest.approx(-0.33 * COARSE, abs=0.002)
+    assert chi2(load_problem(Observation("hst", arrays, attrs))) < 1.3
+    assert attrs["sharp_offset"] == pytest.approx([-SHIFT[1], -SHIFT[0]], abs=0.05)
+
+
+def test_alignment_of_two_frames(files):
+    at, J = alignment(read_wcs(files["f160w"]), read_wcs(files["f150w"]), 54.5, 54.5)
+    assert at == pytest.approx([109.5 + SHIFT[0], 109.5 + SHIFT[1]], abs=1e-6)
+    assert np.allclose(J, 2 * np.eye(2), atol=1e-6)
+
+
+def test_the_problem_runs_on_it(files):
+    g = np.random.default_rng(0)
+    images = np.stack([gaussian_filter(g.standard_normal((32, 32)) ** 2, 2) for _ in range(60)])[:, None]
+    images *= np.outer(np.hanning(32), np.hanning(32)) ** 2
+    observation = HSTProblem.from_data(settings(), files, moments_of(images))
+    problem = load_problem(observation)
+    assert problem.shape == (1, 32, 32) and problem.wcs["CTYPE1"] == "RA---TAN"
+    truth = scene()[0] / observation.attrs["flux_scale"]
+    x = truth + 0.01 * torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = problem.residuals(x)
+    assert found["sharp_correlation"] > 0.95 and found["sharp_colour"] == pytest.approx(1, abs=0.05)
+    assert found["chi2_dof"].shape == found["sharp_sample_correlation"].shape == (3,)
+    assert "truth" not in observation.arrays and "rmse" not in found
+    titles = [panel.title for panel in problem.panels(x)]
+    assert titles[0] == "HST F160W exposure" and "NIRCam F150W image (unseen)" in titles
+    baselines = problem.baselines(moments_of(images))
+    assert set(baselines) == {"richardson-lucy", "wiener", "drizzled"}
+    r = {name: problem.checked(name, image)["correlation"] for name, image in baselines.items()}
+    assert r["drizzled"] > 0.8 and max(r.values()) < found["sharp_correlation"]
+
+
+# ---------------------------------------------------------------------------- blank sky
+
+
+def correlated(seed: int, side: int = 220) -> np.ndarray:
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((side, side)), (0.5, 0.8))
+    return noise / noise.std()
+
+
+def crowded(side: int = 220, seed: int = 5) -> np.ndarray:
+    """30 galaxies of peaks from 5 to 300 sigma, exponential, and a slope of the background."""
+    g = np.random.default_rng(seed)
+    y, x = np.indices((side, side))
+    image = 3 * x / side
+    for _ in range(30):
+        a, b, q = g.uniform(0, side), g.uniform(0, side), g.uniform(0.4, 1)
+        image = image + 5 * 60 ** g.random() * np.exp(-np.hypot(x - a, (y - b) / q) / g.uniform(1, 2.5))
+    return image
+
+
+def test_no_light_of_sources_is_in_the_sky():
+    """What is called blank is the noise that was put in: its mean, deviation and correlations."""
+    noise = correlated(2)
+    frame = clear(noise + crowded(), np.ones((220, 220), bool), SKY)
+    assert 0.4 < frame.blank.mean() < 0.95
+    leak = (frame.image - noise)[frame.blank]
+    assert abs(leak.mean()) < 0.05 and leak.std() < 0.15
+    assert frame.std == pytest.approx(1, abs=0.03)
+    found = autocorrelation(np.where(frame.blank, frame.image, 0.0), frame.blank, 4)
+    true = autocorrelation(noise, np.ones_like(noise, bool), 4)
+    assert np.abs(found - true).max() < 0.04
+
+
+def write_sky(tmp_path, image, weight=None):
+    fits.PrimaryHDU(image.astype(np.float32)).writeto(tmp_path / "a.fits", overwrite=True)
+    files = {"one/f160w": str(tmp_path / "a.fits")}
+    if weight is not None:
+        fits.PrimaryHDU(weight.astype(np.float32)).writeto(tmp_path / "w.fits", overwrite=True)
+        files["one/f160w_weight"] = str(tmp_path / "w.fits")
+    return files
+
+
+def test_patches_are_of_blank_sky_and_of_their_split(tmp_path):
+    """Every patch is found again in the frame, on rows of its split and on no source; units are the core's sigma."""
+    image = 0.02 * correlated(3) + 0.7
+    image[60:80, 90:130] += 5
+    rows = {}
+    for split in ("train", "held_out"):
+        patches = Sky.cut(64, 16, {"share": 0.4}, write_sky(tmp_path, image), split, 7)
+        assert patches.shape == (64, 1, 16, 16) and patches.dtype == np.float32
+        assert patches.std() == pytest.approx(1, abs=0.1) and abs(patches.mean()) < 0.15 and patches.max() < 6
+        frame = clear(image.astype(np.float32).astype(float), np.ones(image.shape, bool), SKY)
+        z = (frame.image / frame.std).astype(np.float32)
+        rows[split] = set()
+        for patch in patches[:, 0]:
+            places = [(i, j) for i, j in np.argwhere(np.abs(z - patch[0, 0]) < 1e-5) if max(i, j) + 16 <= 220]
+            places = [(i, j) for i, j in places if np.allclose(z[i : i + 16, j : j + 16], patch, atol=1e-4)]
+            assert len(places) == 1
+            rows[split].add(int(places[0][0]))
+    assert max(rows["train"]) + 16 <= 132 and min(rows["held_out"]) >= 136
+    again = Sky.cut(64, 16, {"share": 0.4}, write_sky(tmp_path, image), "held_out", 7)
+    assert np.array_equal(again, patches)
+
+
+def test_bad_pixels_are_no_sky():
+    image, weight = correlated(4, 96), np.ones((96, 96), bool)
+    weight[:, 40:50] = False
+    image[:, 40:50] = 1e6
+    frame = clear(image, weight, SKY)
+    assert not frame.blank[:, 40:50].any() and frame.std == pytest.approx(1, abs=0.06)
+    image[10, 10] = 12.0
+    assert not clear(image, weight, SKY).blank[10, 10]
+
+
+def test_corners_and_disjoint_patches():
+    where = np.ones((20, 30), bool)
+    assert len(corners(where, 8)) == 13 * 23 and disjoint(corners(where, 8), 8) == 2 * 3
+    where[9, 14] = False
+    places = corners(where, 8)
+    assert not any(i <= 9 < i + 8 and j <= 14 < j + 8 for i, j in places)
+    assert len(corners(where, 21)) == 0 and disjoint(corners(where, 21), 21) == 0
+    train, held_out = (split_rows(where, split, 0.5) for split in ("train", "held_out"))
+    assert not (train & held_out).any() and train[:10].sum() == 299 and held_out[14:].all()
+
+
+def test_sky_that_is_too_little_or_none_is_refused(tmp_path):
+    files = write_sky(tmp_path, correlated(3, 96))
+    with pytest.raises(
+        io.InputError, match=r"a\.fits: \d disjoint patches of 40 pixels in the train sky, 8 are wanted"
+    ):
+        Sky.cut(10, 40, None, files, "train", 0)
+    with pytest.raises(io.InputError, match="name their data sets under `data`"):
+        Sky.simulate(10, 16, {}, 0)
+    with pytest.raises(io.InputError, match="without noise"):
+        Sky.cut(10, 16, None, write_sky(tmp_path, np.zeros((96, 96))), "train", 0)
+    with pytest.raises(io.InputError, match="no good pixel"):
+        Sky.cut(10, 16, None, write_sky(tmp_path, correlated(1, 96), np.zeros((96, 96))), "train", 0)
+    with pytest.raises(io.InputError, match=r"no file for 'f125w'.*datasets\.tsv"):
+        Sky.cut(10, 16, {"band": "f125w"}, files, "train", 0)
+
+
+# ---------------------------------------------------------------------------- point-spread functions
+
+
+@pytest.mark.parametrize("beta", [2.0, 4.0])
+def test_width_of_a_moffat_profile(beta):
+    assert moffat_width(moffat_psf(5.0, beta), 0.03) == pytest.approx(0.15, rel=1e-3)
+
+
+def test_a_psf_is_brought_to_the_width_of_a_star():
+    """Of Gaussians the widths add in squares, pixels of the scene and of the frame included."""
+    for fwhm, target, coarse in ((0.05, 0.08, FINE), (0.25, 0.187, COARSE), (0.15, 0.187, COARSE)):
+        found = match_width(gaussian_psf(fwhm, 0.03, 40), 0.03, FINE, coarse, target)
+        assert found.psf.sum() == pytest.approx(1) and found.psf.shape[0] % 2 == 1
+        assert (found.stretch < 1) == (found.gaussian == 0) == (fwhm > target)
+        pixel = coarse**2 / 12 if coarse > FINE else 0.0
+        sigma = np.sqrt((target / 2.3548) ** 2 - pixel)
+        t = (np.arange(len(found.psf)) - len(found.psf) // 2) * FINE
+        assert np.sqrt((found.psf.sum(0) * t**2).sum()) == pytest.approx(sigma, rel=0.03)
+    with pytest.raises(ValueError, match=r"no PSF of width 0\.05"):
+        match_width(gaussian_psf(0.3, 0.03, 40), 0.03, FINE, COARSE, 0.05)
+
+
+# ---------------------------------------------------------------------------- the unseen image
+
+
+def test_comparison_is_up_to_the_colour():
+    truth, keep = sky_image(64, FINE, SHARP, sources=SOURCES), np.ones((64, 64), bool)
+    keep[5, 5] = False
+    data = 2.5 * truth
+    data[5, 5] = np.nan
+    found = compared(truth, np.where(keep, data, 0.0), keep, FINE)
+    assert found["correlation"] == pytest.approx(1) and found["colour"] == pytest.approx(2.5)
+    assert found["magnitude"] == pytest.approx(-0.995, abs=1e-3)
+    assert all(found[f"residual_{low}_{high}"] < 1e-12 for low, high in BANDS)
+    blurred = compared(gaussian_filter(truth, 3), 2.5 * truth, keep | True, FINE)
+    assert blurred["correlation"] < 0.99 and blurred["residual_4_8"] > blurred["residual_0_2"]
+    assert compared(0 * truth, truth, keep, FINE)["residual_2_4"] == pytest.approx(1)
+
+
+def test_residual_power_of_a_perfect_prediction_is_the_noise():
+    g = np.random.default_rng(0)
+    truth, keep = sky_image(64, FINE, SHARP, sources=SOURCES), np.ones((64, 64), bool)
+    data = truth + 0.05 * g.standard_normal((64, 64))
+    found, floor = (
+        compared(truth, data, keep, FINE),
+        noise_shares(data, 0.05 * g.standard_normal((30, 64, 64)), FINE),
+    )
+    for (low, high), error in zip(
+        BANDS[1:], (0.18, 0.09, 0.05), strict=True
+    ):  # 1 / sqrt(cells of the band in one image)
+        assert found[f"residual_{low}_{high}"] == pytest.approx(floor[f"noise_{low}_{high}"], rel=3 * error)
+
+
+def test_error_of_a_correlation_is_that_of_independent_pixels():
+    """Of white images of correlation 0.6 it is (1 - r^2) / sqrt(n)."""
+    g = np.random.default_rng(3)
+    a, b = g.standard_normal((2, 64, 64))
+    error = correlation_error(a, 0.6 * a + 0.8 * b, np.ones((64, 64), bool))
+    assert error == pytest.approx((1 - 0.36) / 64, rel=0.3)
+
+
+def test_enlarging_keeps_places():
+    coarse, fine = (sky_image(n, s, BROAD, sources=SOURCES) for n, s in ((16, COARSE), (32, FINE)))
+    assert np.abs(enlarged(coarse, COARSE, 32, FINE) - fine)[4:-4, 4:-4].max() < 0.01 * fine.max()
+
+
+def test_modes_of_few_and_of_many_rows():
+    for shape in ((20, 50), (50, 20)):
+        W = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        V, s = modes(W)
+        assert V.shape == (shape[1], 20) and torch.allclose((V * s**2) @ V.T, W.T @ W, atol=1e-10)
+        assert torch.allclose(V.T @ V, torch.eye(20, dtype=torch.float64), atol=1e-10)
+
+
+# ---------------------------------------------------------------------------- files that cannot be used
+
+
+def holed(v):
+    v[55, 55] = np.nan
+    return v
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "cards", "message"),
+    [
+        ("f160w", holed, {}, r"1 bad pixels in the stamp"),
+        (
+            "f160w_weight",
+            lambda v: holed(v) * 0 + (np.indices(v.shape)[0] != 54),
+            {},
+            r"bad pixels in the stamp",
+        ),
+        ("f160w_weight", lambda v: v[:-1], {}, r"expected \(110, 110\)"),
+        ("f160w", lambda v: v, {"CDELT1": -0.05 / 3600}, r"pixels of 0\.0\d+ arcsec, the settings say 0\.06"),
+        ("f160w", lambda v: v, {"CTYPE1": "", "CTYPE2": ""}, r"world coordinates"),
+        ("f150w", lambda v: v, {"CROTA2": 5.0}, r"turned by -?5\.0. degrees"),
+        ("f150w", lambda v: v, {"CRVAL1": RA + 0.0009}, r"does not hold the 32 pixels"),
+        ("f160w_psf", lambda v: v[:-1], {}, r"no point-spread function"),
+        ("f160w_psf", lambda v: -v, {}, r"no point-spread function"),
+        ("f150w_psf", lambda v: v * 0 + 1, {}, r"check psf_scales"),
+    ],
+)
+def test_files_that_cannot_be_used(files, role, change, cards, message):
+    changed(files, role, change, **cards)
+    with pytest.raises(io.InputError, match=message) as error:
+        observe_hst(settings(), files, 32)
+    assert f"{role.removesuffix('_weight')}" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_positions_and_roles_that_are_not_there(files):
+    for position in ([RA + 0.001, DEC], [RA + 180, -DEC]):
+        with pytest.raises(io.InputError, match=r"f160w\.fits: .*position"):
+            observe_hst(settings(position=position), files, 32)
+    for role in ("f160w", "f150w", "f160w_psf"):
+        with pytest.raises(io.InputError, match=rf"no file for '{role}'.*datasets\.tsv"):
+            observe_hst(settings(), {k: v for k, v in files.items() if k != role}, 32)
+
+
+# ---------------------------------------------------------------------------- the data themselves
+
+
+def mirrored(name: str) -> dict[str, str]:
+    mirror = os.environ.get("SKYSCORE_MIRROR")
+    with open(ROOT / "config" / "datasets.tsv", newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
+    files = {
+        row["file"]: str(Path(mirror or ".") / row["url"].split("://")[1])
+        for row in rows
+        if row["dataset"] == name
+    }
+    if not mirror or not all(map(os.path.exists, files.values())):
+        pytest.skip("no mirror of the HST and NIRCam frames; name one by SKYSCORE_MIRROR=DIR")
+    return files
+
+
+@pytest.mark.parametrize("name", ["cosj100018clumps", "cosj100028disk", "cosj100018ring"])
+def test_real_frames(name):
+    """Both telescopes measure the same flux in these bands, to the colour of galaxies, and show the same object."""
+    from skyscore.overlays import overlaid
+
+    config = overlaid("real")
+    own = config["problems"][name] | {"noise": config["datasets"]["sky32"]["sky"]}
+    arrays, attrs = observe_hst(completed(own), mirrored(own["data"]), 64)
+    numbers = attrs["numbers"]
+    assert arrays["sharp"].sum() * FINE**2 == pytest.approx(arrays["images"].sum() * COARSE**2, rel=0.1)
+    low = enlarged(arrays["images"][0], COARSE, 64, FINE)
+    found = compared(low, gaussian_filter(arrays["sharp"], 2.5), arrays["sharp_keep"] > 0, FINE)
+    assert found["correlation"] > 0.9
+    assert (
+        abs(numbers["wcs_rotation_degree"]) < 1e-3
+        and numbers["peak_snr"] > 15
+        and abs(numbers["rim_snr"]) < 1.5
+    )
+    assert numbers["sky_std"] == pytest.approx(0.0064, rel=0.05)  # MJy / sr: the same mosaic
+    assert 2.9 < numbers["noise_kurtosis"] < 3.2 and 4 < numbers["noise_sum_rho"] < 9
+
+
+def test_real_sky_is_enough():
+    from skyscore.overlays import overlaid
+
+    block = overlaid("real")["datasets"]["sky32"]
+    files = {f"{name}/{role}": path for name in block["data"] for role, path in mirrored(name).items()}
+    for split in ("train", "held_out"):
+        patches = Sky.cut(200, block["pixels"], block["sky"], files, split, 0)
+        assert patches.std() == pytest.approx(1, abs=0.03) and abs(patches.mean()) < 0.1
