@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_isometric import Field, instrument
 
+from skyscore.likelihoods import IsometricLikelihood
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.table import described, example
 
@@ -55,5 +57,15 @@ def test_what_a_sampler_cannot_do_is_one_line_with_the_remedy(name):
     assert "\n" not in str(error.value)
     if needs:
         assert "singular values" in str(error.value) and "GaussianLikelihood" in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.needs_density])
+def test_a_map_too_large_to_decompose_is_refused_in_one_line(name):
+    A, _ = instrument((6, 6), 0)
+    ones = torch.ones(A.out_shape).double()
+    prior = Field(torch.zeros(36).double(), torch.eye(36).double())
+    with pytest.raises(ValueError, match=f"^{name}: .*too large.*use pnpdm with matched") as error:
+        sample(name, prior, IsometricLikelihood(A, ones, ones), 2, steps=20)
+    assert "\n" not in str(error.value)
 
 

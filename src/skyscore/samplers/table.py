@@ -32,7 +32,8 @@ Equations, references and deviations are at the top of each file in `src/skyscor
   where the law of each method has a closed form.
 * **gradient**: vector-Jacobian products of the network.
 * **singular vectors**: the equations are solved in those of the whitened operator. Without, products with A and its transpose
-  would do; the levels are set by the singular values in any case, so that every sampler asks for a linear forward model.
+  would do; the levels are set by the singular values in any case, so that every sampler asks for a linear forward model
+  that can be decomposed. Maps too large for that are for `pnpdm` with `matched: true` alone.
 * **density**: of the noise. Without, it is for a learned noise, which has a score alone.
 * **cost**: evaluations of the network and vector-Jacobian products for each sample, with default options, `steps: {STEPS}` and
   {PIXELS} pixels.
