@@ -261,7 +261,8 @@ class HSTProblem(Problem):
             found["sharp_sample_correlation"] = np.array(
                 [correlation(m, arrays["sharp"], keep) for m in sharp]
             )
-            spread = sigma**2 + (colour * sharp.std(0)) ** 2
+            n = len(sharp)  # the mean of n samples errs by their variance over n beside the posterior's own
+            spread = sigma**2 + colour**2 * sharp.var(0, ddof=min(1, n - 1)) * (1 + 1 / n)
             found["sharp_z2"] = float(((colour * mean - arrays["sharp"]) ** 2 / spread)[keep].mean())
         else:
             truth, mean = torch.as_tensor(arrays["truth"]).double(), x.mean(0)
