@@ -176,6 +176,9 @@ def test_the_problem_runs_on_it(files):
     observation = HSTProblem.from_data(settings(), files, moments_of(images))
     problem = load_problem(observation)
     assert problem.shape == (1, 32, 32) and problem.wcs["CTYPE1"] == "RA---TAN"
+    assert torch.allclose(
+        problem.matrix, problem.operator.matrix(), atol=1e-12
+    )  # by rows, of which there are fewer
     truth = scene()[0] / observation.attrs["flux_scale"]
     x = truth + 0.01 * torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     found = problem.residuals(x)

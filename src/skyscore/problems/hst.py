@@ -114,6 +114,17 @@ class HSTProblem(Problem):
         return exposures(self.psf, self.shape[1:], a["scale"], frame, a["data_scale"], a["dithers"])
 
     @property
+    def matrix(self) -> Tensor:
+        """The forward model as a matrix `(M, D)` in float64, by rows where these are fewer."""
+        if "matrix" not in self._parts:
+            A, M = self.operator, self.images.numel()
+            few = M < math.prod(self.shape)
+            rows = torch.eye(M if few else 0, dtype=torch.float64).reshape(-1, *self.images.shape)
+            found = torch.cat([A.adjoint(part).flatten(1) for part in rows.split(256)]) if few else A.matrix()
+            self._parts["matrix"] = found
+        return self._parts["matrix"]
+
+    @property
     def sharp_operator(self) -> LinearOperator:
         """That of the check image: the sharp PSF at the scene's own pixels (what they are off by is in the PSF)."""
         a = self.observation.attrs
@@ -138,7 +149,7 @@ class HSTProblem(Problem):
     def likelihood(self) -> GaussianLikelihood:
         if "likelihood" not in self._parts:
             scale = self.observation.attrs["flux_scale"]
-            W = self.noise.whiten(scale * self.operator.matrix().T).T  # (M, D)
+            W = self.noise.whiten(scale * self.matrix.T).T  # (M, D)
             V, s = modes(W.to(self.device), rtol=1e-8)
             d = V.T @ (W.T @ self.noise.whiten(self.data)).to(self.device) / s
             self._parts["likelihood"] = from_spectrum(Spectrum(V, s, d), self.shape)
@@ -163,18 +174,19 @@ class HSTProblem(Problem):
             raise ValueError(f"hst: the noise model has frames {frames}")
         data = self.images if y is None else y.double().reshape(-1, *self.images.shape)
         surrogate = self.likelihood if y is None else self.likelihood_of(y)
-        likelihood = ScoreLikelihood(
+        flux = self.observation.attrs["flux_scale"]
+        if "modes" not in self._parts:
+            self._parts["modes"] = modes((flux / self.std * self.matrix).to(self.device))
+        return ScoreLikelihood(
             self.new_operator(),  # of its own: it may go to a device
             data,
             noise,
             surrogate,
             level,
-            flux=self.observation.attrs["flux_scale"],
+            flux=flux,
             std=self.std,
-            modes=self._parts.get("modes"),
+            modes=self._parts["modes"],
         )
-        self._parts["modes"] = likelihood.modes()
-        return likelihood
 
     def observe(self, x: Tensor, generator: torch.Generator, noise: Tensor | None = None) -> Tensor:
         """New data `(N, M)` of images x `(N, C, H, W)` in prior units.
@@ -249,7 +261,8 @@ class HSTProblem(Problem):
             found["sharp_sample_correlation"] = np.array(
                 [correlation(m, arrays["sharp"], keep) for m in sharp]
             )
-            spread = sigma**2 + (colour * sharp.std(0)) ** 2
+            n = len(sharp)  # the mean of n samples errs by their variance over n beside the posterior's own
+            spread = sigma**2 + colour**2 * sharp.var(0, ddof=min(1, n - 1)) * (1 + 1 / n)
             found["sharp_z2"] = float(((colour * mean - arrays["sharp"]) ** 2 / spread)[keep].mean())
         else:
             truth, mean = torch.as_tensor(arrays["truth"]).double(), x.mean(0)

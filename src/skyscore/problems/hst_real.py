@@ -233,10 +233,10 @@ def observe_hst(
             "wcs_rotation_degree": rotation,
             "alignment_sources": len(offsets),
             "alignment_applied": int(applied),
-            "psf_fwhm_shipped": psfs[band].shipped,
+            "psf_fwhm_before": psfs[band].shipped,
             "psf_stretch": psfs[band].stretch,
             "psf_gaussian_arcsec": psfs[band].gaussian,
-            "sharp_psf_fwhm_shipped": psfs[check].shipped,
+            "sharp_psf_fwhm_before": psfs[check].shipped,
             "sharp_psf_stretch": psfs[check].stretch,
             "sharp_psf_gaussian_arcsec": psfs[check].gaussian,
         }
