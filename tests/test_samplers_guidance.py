@@ -242,7 +242,9 @@ def test_tmpd_is_too_wide_where_covariances_are_positive():
     C = torch.exp(-0.5 * ((at[:, None] - at) / 2) ** 2) + 0.05 * torch.eye(6)
     A = torch.exp(-0.5 * (at[:, None] - at) ** 2)
     prior = GaussianPrior(torch.zeros(6).double(), C)
-    matrices = Matrices(prior, GaussianLikelihood(MatrixOperator(A), torch.ones(6).double(), torch.tensor(0.7)))
+    matrices = Matrices(
+        prior, GaussianLikelihood(MatrixOperator(A), torch.ones(6).double(), torch.tensor(0.7))
+    )
     _, cov = matrices.posterior()
     _, found = matrices.law("rows", levels(400, low=1e-3))
     assert float(torch.linalg.eigvalsh(found - cov).min()) > -0.01 * float(cov.diagonal().max())
@@ -260,9 +262,13 @@ def test_tmpd_is_exact_for_one_pixel(kind, P):
 @pytest.mark.parametrize("kind", ["rows", "pixels"])
 def test_tmpd_is_exact_where_the_matrix_is_diagonal(kind):
     """Pixels seen one by one, under a prior that knows no neighbours, each with noise of its own."""
-    prior = GaussianPrior(torch.tensor([1.0, 0.0, -1.0]).double(), torch.diag(torch.tensor([1.0, 0.3, 2.0]).double()))
+    prior = GaussianPrior(
+        torch.tensor([1.0, 0.0, -1.0]).double(), torch.diag(torch.tensor([1.0, 0.3, 2.0]).double())
+    )
     A = torch.tensor([[1.0, 0, 0], [0, 0, -2.0]]).double()
-    likelihood = GaussianLikelihood(MatrixOperator(A), torch.tensor([0.5, 2.0]).double(), torch.tensor([0.4, 1.0]))
+    likelihood = GaussianLikelihood(
+        MatrixOperator(A), torch.tensor([0.5, 2.0]).double(), torch.tensor([0.4, 1.0])
+    )
     g = torch.Generator().manual_seed(1)
     options = {"sigma_max": TOP, "sigma_min": LOW, "covariance": kind, "batch": SIZE}
     x = sample("tmpd", prior, likelihood, SIZE, steps=200, generator=g, **options).x
@@ -272,7 +278,9 @@ def test_tmpd_is_exact_where_the_matrix_is_diagonal(kind):
 def test_tmpd_without_data_is_the_prior():
     x = run("tmpd", BLIND, steps=65)
     for k, c in enumerate(BLIND):
-        assert_moments(x[:, k], c.mean, c.variance, slack=0.005)  # the step rule keeps 1.001 of a variance at 64 levels
+        assert_moments(
+            x[:, k], c.mean, c.variance, slack=0.005
+        )  # the step rule keeps 1.001 of a variance at 64 levels
 
 
 def test_products_of_tmpd_are_counted():

@@ -4,6 +4,7 @@ Bounds are those of tests/recursions.py; limits are taken in the recursions, whi
 """
 
 import math
+from itertools import pairwise
 
 import pytest
 from recursions import COORDINATES, Coordinate, assert_law, levels, moments, ode_gain, run
@@ -26,7 +27,7 @@ def prox(c: Coordinate, sigma: float, weight: float):
 def diffpir(lam: float, zeta: float):
     def law(c: Coordinate, sigmas: list[float]):
         def maps():
-            for s, r in zip(sigmas, sigmas[1:], strict=False):
+            for s, r in pairwise(sigmas):
                 a, b = prox(c, s, lam)
                 k = r / s * math.sqrt(1 - zeta)
                 yield a + k * (1 - a), b - k * b, zeta * r**2
@@ -91,7 +92,7 @@ def daps(ode_steps: int = 1, inner: int = 0, rate: float = 0.5, sharpest: float 
             return along * g, along * h + mean, spread
 
         def maps():
-            for s, r in zip(sigmas, sigmas[1:], strict=False):
+            for s, r in pairwise(sigmas):
                 a, b, q = draw(s)
                 yield a, b, q + r**2
             yield draw(sigmas[-1])
@@ -143,7 +144,9 @@ def test_daps_langevin_tends_to_the_exact_draw():
 # ---------------------------------------------------------------------------- DCDP
 
 
-def dcdp(ode_steps: int, fit_steps: int = 10, rate: float = 1.0, momentum: float = 0.9, sharpest: float = 10.0):
+def dcdp(
+    ode_steps: int, fit_steps: int = 10, rate: float = 1.0, momentum: float = 0.9, sharpest: float = 10.0
+):
     def law(c: Coordinate, sigmas: list[float]):
         def fit():
             along, mean, u, v = 1.0, 0.0, 0.0, 0.0  # v = along x + mean, its velocity u x + v
@@ -246,5 +249,3 @@ def test_wrong_options_are_named_in_one_line(name, options, message):
     with pytest.raises(ValueError, match=message) as error:
         SAMPLERS[name](steps=20, **options)
     assert str(error.value).startswith(f"{name}: ") and "\n" not in str(error.value)
-
-

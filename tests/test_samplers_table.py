@@ -67,5 +67,3 @@ def test_a_map_too_large_to_decompose_is_refused_in_one_line(name):
     with pytest.raises(ValueError, match=f"^{name}: .*too large.*use pnpdm with matched") as error:
         sample(name, prior, IsometricLikelihood(A, ones, ones), 2, steps=20)
     assert "\n" not in str(error.value)
-
-

@@ -26,6 +26,9 @@ from ..operators.base import LinearOperator, MatrixOperator
 __all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum", "modes"]
 
 
+ROUNDING = 1e-12  # of the largest singular value
+
+
 @dataclass
 class Spectrum:
     """Singular value decomposition of the whitened operator, and the data in it.
@@ -138,7 +141,8 @@ class GaussianLikelihood:
             A = self.operator.matrix(torch.float64).to(self.y.device)  # (M, D)
             W = self.whiten(A.T.reshape(-1, *self.operator.out_shape)).flatten(1).T
             U, s, Vh = torch.linalg.svd(W, full_matrices=False)
-            self._spectrum = (U, s, Vh.T.contiguous())
+            # what is zero but for rounding is zero: samplers divide by what the data see
+            self._spectrum = (U, torch.where(s > ROUNDING * s[:1], s, 0.0), Vh.T.contiguous())
         U, s, V = self._spectrum
         n = len(self.operator.out_shape)
         d = self.whiten(self.y.double()).flatten(start_dim=self.y.ndim - n) @ U

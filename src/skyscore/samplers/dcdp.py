@@ -52,7 +52,9 @@ class DCDP(Sampler):
     ):
         super().__init__(**options)
         if ode_steps < 1 or fit_steps < 1:
-            raise ValueError(f"dcdp: ode_steps and fit_steps must be at least 1, not {ode_steps}, {fit_steps}")
+            raise ValueError(
+                f"dcdp: ode_steps and fit_steps must be at least 1, not {ode_steps}, {fit_steps}"
+            )
         if not (0 <= momentum < 1 and 0 < rate < 2 * (1 + momentum)):
             raise ValueError(
                 f"dcdp: descent needs 0 <= momentum < 1 and 0 < rate < 2 (1 + momentum), not {momentum}, {rate}"

@@ -44,7 +44,9 @@ class DDRM(Sampler):
 
     name = "ddrm"
     reference = "Kawar et al. (2022), arXiv:2201.11793, eq. 7-8"
-    failure = "samples collapse onto the data as the steps grow; too narrow in what these leave open (eta > 0)"
+    failure = (
+        "samples collapse onto the data as the steps grow; too narrow in what these leave open (eta > 0)"
+    )
     exact_for = "the prior where there are no data (eta 0), as the steps grow"
 
     def __init__(self, *, eta: float = 0.85, eta_b: float = 1.0, **options):

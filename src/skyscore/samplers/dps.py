@@ -38,7 +38,9 @@ class DPS(Guidance):
 
     name = "dps"
     reference = "Chung et al. (2023), arXiv:2209.14687, algorithm 1"
-    failure = "half the variance at high signal-to-noise, mean pulled to the data; the published step is no score"
+    failure = (
+        "half the variance at high signal-to-noise, mean pulled to the data; the published step is no score"
+    )
     needs_svd = False
     needs_vjp = True
 

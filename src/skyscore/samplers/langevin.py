@@ -44,7 +44,9 @@ class Langevin(Sampler):
 
     name = "langevin"
     reference = "Song & Ermon (2019), arXiv:1907.05600, algorithm 1; Jalal et al. (2021), arXiv:2108.01368"
-    failure = "chains freeze where levels fall faster than they mix: too wide; no test corrects the step's bias"
+    failure = (
+        "chains freeze where levels fall faster than they mix: too wide; no test corrects the step's bias"
+    )
     exact_for = "any prior, as the steps go to infinity and sigma_min to 0"
 
     def __init__(self, *, repeats: int = 1, tau: float = 0.5, denoise: bool = True, **options):

@@ -51,7 +51,9 @@ class PnPDM(Sampler):
 
     name = "pnpdm"
     reference = "Wu et al. (2024), arXiv:2405.18782, algorithm 1"
-    failure = "too wide by rho_min^2; mixes slowly, in of order 1 / rho_min^2 turns, so modes keep wrong weights"
+    failure = (
+        "too wide by rho_min^2; mixes slowly, in of order 1 / rho_min^2 turns, so modes keep wrong weights"
+    )
     exact_for = "any prior, as rho_min goes to 0 and the turns to infinity"
 
     def __init__(

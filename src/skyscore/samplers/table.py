@@ -26,17 +26,18 @@ HEAD = f"""# Samplers
 
 <!-- made from the classes by `python -m skyscore.samplers.table`; do not edit -->
 
-Equations, references and deviations are at the top of each file in `src/skyscore/samplers/`, options in `config/README.md`.
+Equations, references and deviations are at the top of each file in `src/skyscore/samplers/`, options in
+`config/README.md`.
 
-* **exact for**: where samples follow the posterior; *known failure*: how they differ elsewhere. Both are tested on Gaussian priors,
-  where the law of each method has a closed form.
+* **exact for**: where samples follow the posterior; **known failure**: how they differ elsewhere. Both are tested on
+  Gaussian priors, where the law of each method has a closed form.
 * **gradient**: vector-Jacobian products of the network.
-* **singular vectors**: the equations are solved in those of the whitened operator. Without, products with A and its transpose
-  would do; the levels are set by the singular values in any case, so that every sampler asks for a linear forward model
-  that can be decomposed. Maps too large for that are for `pnpdm` with `matched: true` alone.
+* **singular vectors**: the equations are solved in those of the whitened operator. Without, products with A and its
+  transpose would do; the levels are set by the singular values in any case, so that every sampler asks for a linear
+  forward model that can be decomposed. Maps too large for that are for `pnpdm` with `matched: true` alone.
 * **density**: of the noise. Without, it is for a learned noise, which has a score alone.
-* **cost**: evaluations of the network and vector-Jacobian products for each sample, with default options, `steps: {STEPS}` and
-  {PIXELS} pixels.
+* **cost**: evaluations of the network and vector-Jacobian products for each sample, with default options,
+  `steps: {STEPS}` and {PIXELS} pixels.
 
 | sampler | from | exact for | known failure | gradient | singular vectors | density | cost |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -92,7 +93,12 @@ def described() -> str:
     rows = []
     for sampler in SAMPLERS.values():
         needs = (sampler.needs_vjp, sampler.needs_svd, sampler.needs_density)
-        texts = (sampler.reference, sampler.exact_for, sampler.failure, *("yes" if n else "no" for n in needs))
+        texts = (
+            sampler.reference,
+            sampler.exact_for,
+            sampler.failure,
+            *("yes" if n else "no" for n in needs),
+        )
         rows.append(" | ".join((f"| `{sampler.name}`", *texts, f"{cost(sampler)} |")))
     return HEAD + "\n".join(rows) + "\n"
 

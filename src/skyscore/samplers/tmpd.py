@@ -46,7 +46,9 @@ class TMPD(Guidance):
 
     name = "tmpd"
     reference = "Boys et al. (2023), arXiv:2310.06721"
-    failure = "row sums are no variances: too wide where covariances are positive, no bound where signs are mixed"
+    failure = (
+        "row sums are no variances: too wide where covariances are positive, no bound where signs are mixed"
+    )
     exact_for = 'Gaussian priors (covariance "full"); with diagonal A V A\' and Sigma ("rows")'
     needs_vjp = True
     needs_svd = False
