@@ -1,6 +1,6 @@
 """Coverage (TARP) of the posterior samples of all simulations.
 
-Reads simulations.h5 and ensemble.h5; writes coverage.json, curves included.
+Reads simulations.h5 and the ensemble; writes coverage.json, curves included.
 Truths drawn from the prior test the sampler; held-out truths (numbers named held_out_...) test the prior with it.
 """
 

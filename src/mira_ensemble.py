@@ -1,6 +1,6 @@
 """Two-sided MIRA of the posterior samples of all simulations.
 
-Reads simulations.h5 and ensemble.h5; writes mira.json.
+Reads simulations.h5 and the ensemble; writes mira.json.
 """
 
 from skyscore import io

@@ -1,6 +1,6 @@
 """Mean squared z and residuals of the posterior samples of all simulations.
 
-Reads observation.h5 (the instrument), simulations.h5, ensemble.h5, draws of the prior and, where noise was learned,
+Reads observation.h5 (the instrument), simulations.h5, the ensemble, draws of the prior and, where noise was learned,
 held-out noise; writes moments.json.
 """
 

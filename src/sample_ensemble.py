@@ -1,8 +1,8 @@
-"""Posterior samples of every simulation of a problem, by one sampler.
+"""Posterior samples of the simulations of a problem, or of a part of them, by one sampler.
 
-Reads observation.h5 (the instrument), simulations.h5 and a prior's weights; writes ensemble.h5 (N, S, C, H, W).
-Simulations go through the sampler in batches; each has its own random numbers, so that the size of a batch changes
-nothing but the time.
+Reads observation.h5 (the instrument), simulations.h5 and a prior's weights; writes ensemble_<part>.h5 (N, S, C, H, W).
+Simulations go through the sampler in batches; each has its own random numbers, so that neither the size of a batch nor
+that of a part changes more than the time.
 """
 
 import time
@@ -15,7 +15,7 @@ from skyscore import io
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.samplers import sample_problem
+from skyscore.samplers import sample_problem, skipped
 
 IMAGES = {"cpu": 256, "cuda": 4096}  # in one batch
 
@@ -33,13 +33,26 @@ def budget(prior, shape, images, steps, device):
 
 
 def main(
-    observation, simulations, prior, ensemble, *, noise=None, sampler, n, seed, device="auto", code=None
+    observation,
+    simulations,
+    prior,
+    ensemble,
+    *,
+    noise=None,
+    sampler,
+    n,
+    seed,
+    first=0,
+    at_most=None,
+    device="auto",
+    code=None,
 ):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
     data, network = torch.as_tensor(io.read_simulations(simulations).data), load_prior(prior, device)
+    data = data[first : None if at_most is None else first + at_most]
     model = load_prior(noise, device) if noise else None
-    generator, images = io.generator(seed, device), n * len(data)
+    generator, images = skipped(io.generator(seed, device), first), n * len(data)
     print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
     x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
     with tqdm(total=len(data), desc="simulations") as bar:
@@ -51,7 +64,7 @@ def main(
             bar.update(len(y))
     source = provenance({"sampler": sampler, "n": n}, seed, code=code)
     labels = np.array(ancestors) if ancestors else None
-    io.write_ensemble(ensemble, np.concatenate(x), labels, source, nfe=nfe, nvjp=nvjp)
+    io.write_ensemble(ensemble, np.concatenate(x), labels, source, first=first, nfe=nfe, nvjp=nvjp)
 
 
 if "snakemake" in globals():

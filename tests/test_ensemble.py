@@ -56,13 +56,12 @@ def drawn(folder, name="ensemble", **options):
     sample_ensemble.main(
         *paths,
         folder / f"{name}.h5",
-        sampler={"name": "cla", "steps": 4},
+        **({"sampler": {"name": "cla", "steps": 4}} | options),
         n=4,
         seed=5,
         device="cpu",
-        **options,
     )
-    return io.read_ensemble(folder / f"{name}.h5")
+    return folder / f"{name}.h5"
 
 
 def test_simulations_are_new_data_of_the_same_instrument(folder):
@@ -88,12 +87,24 @@ def test_too_few_images_are_refused(folder):
 
 
 def test_batches_change_nothing(folder, monkeypatch):
-    whole, _, about = drawn(folder)
+    whole, _, about = io.read_ensemble(drawn(folder))
     monkeypatch.setattr(sample_ensemble, "IMAGES", {"cpu": 8})  # two simulations at a time
-    parts, _, again = drawn(folder, "parts")
+    parts, _, again = io.read_ensemble(drawn(folder, "parts"))
     assert whole.shape == (6, 4, 1, 16, 16)
     assert parts == pytest.approx(whole, abs=1e-4)
     assert about["nfe"] == pytest.approx(again["nfe"], abs=0.5)
+
+
+@pytest.mark.parametrize("sampler", [{"name": "cla", "steps": 4}, {"name": "hmc", "steps": 6}])
+def test_parts_change_nothing(folder, sampler):
+    """Also of a sampler that runs each observation by itself; a part that is missing or out of order is named."""
+    whole, _, about = io.read_ensemble(drawn(folder, sampler=sampler))
+    paths = [drawn(folder, f"part{k}", sampler=sampler, first=2 * k, at_most=2) for k in range(3)]
+    together, _, again = io.read_ensemble(paths)
+    assert together == pytest.approx(whole, abs=1e-4)
+    assert again["nfe"] >= about["nfe"]  # each part learns about the prior by itself
+    with pytest.raises(io.InputError, match=r"part2\.h5: begins at simulation 4, expected 2"):
+        io.read_ensemble([paths[0], paths[2]])
 
 
 def test_from_ensembles_to_the_table(folder, tmp_path):

@@ -35,11 +35,11 @@ rule sample_ensemble:
         prior=prior_of,
         noise=noise_of,
     output:
-        ensemble="<results>/{problem}/{sampler}/ensemble.h5",
+        ensemble="<results>/{problem}/{sampler}/ensemble_{part}.h5",
     log:
-        "<logs>/sample_ensemble/{problem}_{sampler}.log",
+        "<logs>/sample_ensemble/{problem}_{sampler}_{part}.log",
     benchmark:
-        "<benchmarks>/sample_ensemble/{problem}_{sampler}.tsv"
+        "<benchmarks>/sample_ensemble/{problem}_{sampler}_{part}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 2
@@ -50,7 +50,9 @@ rule sample_ensemble:
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=config["validation"]["samples"],
-        seed=seed_of("sample_ensemble"),
+        first=first_of_part,
+        at_most=config["validation"]["chunk"],
+        seed=seed_of_ensemble,
         code=code_version("samplers", "priors", "diffusion", "likelihoods", "operators", "problems"),
     message:
         BUDGET
@@ -61,7 +63,7 @@ rule sample_ensemble:
 rule coverage_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble="<results>/{problem}/{sampler}/ensemble.h5",
+        ensemble=ensembles_of,
     output:
         numbers="<results>/{problem}/{sampler}/coverage.json",
     log:
@@ -88,7 +90,7 @@ rule coverage_ensemble:
 rule mira_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble="<results>/{problem}/{sampler}/ensemble.h5",
+        ensemble=ensembles_of,
     output:
         numbers="<results>/{problem}/{sampler}/mira.json",
     log:
@@ -115,7 +117,7 @@ rule moments_ensemble:
     input:
         observation="<results>/{problem}/observation.h5",
         simulations="<results>/{problem}/simulations.h5",
-        ensemble="<results>/{problem}/{sampler}/ensemble.h5",
+        ensemble=ensembles_of,
         draws=draws_of_problem,
         noise=held_out_noise_of,
     output:
@@ -151,7 +153,7 @@ rule moments_ensemble:
 rule pqmass_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble="<results>/{problem}/{sampler}/ensemble.h5",
+        ensemble=ensembles_of,
         draws=draws_of_problem,
     output:
         numbers="<results>/{problem}/{sampler}/pqmass.json",

@@ -104,6 +104,11 @@ def seed_of_observation(wildcards):
     return seed_of("observe")([config["problems"][wildcards.problem]["same_as"] or wildcards.problem])
 
 
+def seed_of_ensemble(wildcards):
+    """Seed of the posterior samples of all simulations: the same for all parts, which draw their own from it."""
+    return seed_of("sample_ensemble")([wildcards.problem, wildcards.sampler])
+
+
 def seed_of_images(wildcards):
     """Seed of one split of a data set; the training set's is that of the data set itself."""
     split = [] if wildcards.split == "train" else [wildcards.split]
@@ -135,6 +140,11 @@ def dataset_settings(wildcards):
 def simulations_of(wildcards):
     """Simulations drawn from the prior behind the certificates of a problem."""
     return config["problems"][wildcards.problem]["simulations"] or config["validation"]["simulations"]
+
+
+def first_of_part(wildcards):
+    """Number of the first simulation in one part of an ensemble."""
+    return int(wildcards.part) * config["validation"]["chunk"]
 
 
 def prior_settings(wildcards):

@@ -92,6 +92,13 @@ def posteriors_of_problem(wildcards):
     return [f"<results>/{wildcards.problem}/{sampler}/posterior.h5" for sampler in samplers]
 
 
+def ensembles_of(wildcards):
+    """The parts of the posterior samples of all simulations, in order."""
+    total = simulations_of(wildcards) + config["validation"]["held_out"]
+    parts = range(-(-total // config["validation"]["chunk"]))
+    return [f"<results>/{wildcards.problem}/{wildcards.sampler}/ensemble_{part}.h5" for part in parts]
+
+
 def rows_of(data, wanted_by):
     """The rows of datasets.tsv of one data set, by the role of each file."""
     rows = {row["file"]: (path, row) for path, row in FILES.items() if row["dataset"] == data}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from skyscore import provenance as origin
 
+from .files import InputError
 from .hdf5 import member, open_hdf5, read_attrs, write_hdf5
 
 IMAGES = ("simulation", "channel", "y", "x")
@@ -46,18 +47,43 @@ def write_ensemble(
     samples: Any,
     ancestors: Any = None,
     source: Mapping | None = None,
+    *,
+    first: int = 0,
     **attrs: Any,
 ) -> None:
-    """Write posterior samples (N, S, C, H, W) of N simulations in prior units, and the label (N, S) of each sample's
-    ancestor where a population was resampled."""
+    """Write posterior samples (N, S, C, H, W) of N simulations in prior units, the first of them number `first`, and
+    the label (N, S) of each sample's ancestor where a population was resampled."""
     arrays = {"samples": samples} | ({} if ancestors is None else {"ancestors": ancestors})
     axes = {"samples": ("simulation", "sample", *IMAGES[1:]), "ancestors": ("simulation", "sample")}
-    attrs = {**attrs, "provenance": source or origin.provenance()}
+    attrs = {**attrs, "first": first, "provenance": source or origin.provenance()}
     write_hdf5(path, arrays, attrs, axes=axes, units={"samples": "prior units"})
 
 
-def read_ensemble(path: str | Path) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and the file's attributes."""
-    with open_hdf5(path) as file:
-        ancestors = member(file, "ancestors") if "ancestors" in file else None
-        return member(file, "samples"), ancestors, read_attrs(file)
+def read_ensemble(
+    paths: str | Path | Sequence[str | Path],
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and attributes of an ensemble, in one file or parts.
+
+    `nfe` and `nvjp` are means over simulations; other attributes are those of the first part.
+
+    Raises:
+        InputError: if the parts do not follow one another.
+    """
+    samples, ancestors, attrs, count = [], [], [], 0
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        with open_hdf5(path) as file:
+            about = read_attrs(file)
+            if about.get("first", 0) != count:
+                raise InputError(
+                    f"{path}: begins at simulation {about['first']}, expected {count}; delete it and run again"
+                )
+            samples.append(member(file, "samples"))
+            ancestors.append(member(file, "ancestors") if "ancestors" in file else None)
+        attrs.append(about)
+        count += len(samples[-1])
+    labels = None if any(a is None for a in ancestors) else np.concatenate(ancestors)
+    share = [len(part) / count for part in samples]
+    for key in ("nfe", "nvjp"):
+        if key in attrs[0]:
+            attrs[0][key] = float(np.dot(share, [about[key] for about in attrs]))
+    return np.concatenate(samples), labels, attrs[0]

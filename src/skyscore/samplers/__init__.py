@@ -25,7 +25,7 @@ from .slic_hmc import SLICHMC
 from .tds import TDS
 from .tmpd import TMPD
 
-__all__ = ["SAMPLERS", "Samples", "sample", "sample_problem"]
+__all__ = ["SAMPLERS", "Samples", "sample", "sample_problem", "skipped"]
 
 GUIDANCE = (CLA, DPS, PiGDM, TMPD, MMPS, DDRM, DDNM)
 SPLITTING = (PnPDM, DiffPIR, DAPS, DCDP)
@@ -96,7 +96,7 @@ def sample(
     if not likelihood.batched:
         return sampler(prior, likelihood, n, [generator], progress)
     # each observation has its own stream, so that a population does not depend on those that share its batch
-    seeds = torch.randint(2**62, (len(likelihood.y),), generator=generator, device=generator.device).tolist()
+    seeds = seeds_of(len(likelihood.y), generator)
     generators = [torch.Generator(generator.device).manual_seed(seed) for seed in seeds]
     if sampler.joint and likelihood.shared:
         return sampler(prior, likelihood, n, generators, progress)
@@ -104,6 +104,17 @@ def sample(
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
     nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
     return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)
+
+
+def seeds_of(observations: int, generator: torch.Generator) -> list[int]:
+    """One seed for each observation."""
+    return torch.randint(2**62, (observations,), generator=generator, device=generator.device).tolist()
+
+
+def skipped(generator: torch.Generator, observations: int) -> torch.Generator:
+    """The generator as it is after so many observations of a batch."""
+    seeds_of(observations, generator)
+    return generator
 
 
 def sample_problem(settings: dict, prior, problem, n: int, *, noise=None, y=None, **more) -> Samples:
