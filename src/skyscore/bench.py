@@ -7,13 +7,20 @@ asserted by a test. Each ratio compares two things measured in turns in one proc
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
 import yaml
 
 from . import io
+from .bench_scaling import (
+    bench_network,
+    bench_observations,
+    clock,
+    evaluations,
+    median_seconds,
+    seconds_per_sample,
+)
 from .diffusion.network import Denoiser, placed
 from .diffusion.training import denoising_loss, train
 from .likelihoods import GaussianLikelihood
@@ -28,13 +35,6 @@ from .settings import check_config
 __all__ = ["bench_samplers", "bench_training", "main"]
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def clock(device: str) -> float:
-    """Seconds, after all work handed to the device is done."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def bench_training(
@@ -77,29 +77,13 @@ def bench_samplers(prior: dict, pixels: int, device: str, n: int = 64, steps: in
     operator = MatrixOperator(torch.randn(64, pixels**2, device=device) / pixels, network.shape)
     likelihood = GaussianLikelihood(operator, torch.randn(64, device=device), 0.1)
     likelihood.spectrum()
-    x, sigma = torch.randn(n, *network.shape, device=device), torch.ones(n, device=device)
-
-    def evaluate() -> None:
-        with torch.no_grad():
-            network.denoise(x, sigma)
-
-    def differentiate() -> None:
-        leaf = x.clone().requires_grad_()
-        torch.autograd.grad(network.denoise(leaf, sigma).sum(), leaf)
-
-    def seconds(call) -> float:
-        call()
-        times = []
-        for _ in range(5):
-            start = clock(device)
-            call()
-            times.append(clock(device) - start)
-        return sorted(times)[2]
-
-    bare, with_gradient, numbers = seconds(evaluate), seconds(differentiate), {}
+    bare, with_gradient = (median_seconds(call, device) for call in evaluations(network, n, device))
+    numbers = {}
     for name, unit in (("cla", bare), ("pigdm", with_gradient)):
         options = {"steps": steps, "sigma_max": 10.0, "sigma_min": 0.05}
-        taken = seconds(lambda name=name, options=options: sample(name, network, likelihood, n, **options))
+        taken = median_seconds(
+            lambda name=name, options=options: sample(name, network, likelihood, n, **options), device
+        )
         numbers[f"{name}_overhead"] = taken / (steps * unit)
     return {**numbers, "evaluation_ms": 1e3 * bare, "evaluation_with_vjp_ms": 1e3 * with_gradient}
 
@@ -119,6 +103,9 @@ def main() -> None:
         ("training", lambda: bench_training(prior, pixels, device)),
         ("radio", lambda: bench_radio()),
         ("samplers", lambda: bench_samplers(prior, pixels, device)),
+        ("network", lambda: bench_network(prior["network"], device)),
+        ("sampling", lambda: seconds_per_sample(prior["network"], device)),
+        ("observations", lambda: bench_observations(prior["network"], device)),
     ):
         print(f"{title} ...", flush=True)
         found[title] = call()
