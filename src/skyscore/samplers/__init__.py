@@ -10,18 +10,39 @@ import torch
 from .base import Sampler, Samples
 from .cla import CLA
 from .dps import DPS
+from .fpssmc import FPSSMC
 from .hmc import HMC
+from .mcgdiff import MCGDiff
 from .mmps import MMPS
 from .pigdm import PiGDM
 from .pnpdm import PnPDM
+from .reddiff import REDDiff
+from .scorevi import ScoreVI
 from .slic import SLIC
 from .slic_hmc import SLICHMC
+from .smcdiff import SMCDiff
 from .tds import TDS
 
 __all__ = ["SAMPLERS", "Samples", "sample", "sample_problem"]
 
 SAMPLERS: dict[str, type[Sampler]] = {
-    c.name: c for c in (CLA, DPS, HMC, PiGDM, MMPS, PnPDM, SLIC, SLICHMC, TDS)
+    c.name: c
+    for c in (
+        CLA,
+        DPS,
+        HMC,
+        PiGDM,
+        MMPS,
+        PnPDM,
+        SLIC,
+        SLICHMC,
+        TDS,
+        SMCDiff,
+        FPSSMC,
+        MCGDiff,
+        REDDiff,
+        ScoreVI,
+    )
 }
 
 
