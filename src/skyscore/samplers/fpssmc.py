@@ -21,8 +21,9 @@ a level. Where they are sharp, :math:`\Sigma \to 0`, nothing is counted twice an
 with particles, exact in the limits of :mod:`skyscore.samplers.smcdiff`.
 
 Known failure: with noisy data the posterior is too narrow and fits the noise, more so the more levels there are (with
-particles); plain FPS has a bias of its own (tested), and nothing mends the weights of its modes. With :math:`\eta` fixed the steps add more noise than
-the reverse SDE does, and in many of them x0 given x_s is replaced by its mean over and over: samples too narrow.
+particles); plain FPS has a bias of its own (tested), and nothing mends the weights of its modes. With :math:`\eta`
+fixed the steps add more noise than the reverse SDE does, and in many of them x0 given x_s is replaced by its mean over
+and over: samples too narrow.
 
 Reference: Dou & Song (2024), "Diffusion Posterior Sampling for Linear Inverse Problem Solving: A Filtering
 Perspective", ICLR, algorithms FPS and FPS-SMC; their code for :math:`\eta` (there `c_rate`). Deviations:
