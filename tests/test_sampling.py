@@ -11,7 +11,7 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.mmps import conjugate_gradient
-from skyscore.samplers.tds import systematic
+from skyscore.samplers.particles import systematic
 
 COMMON = [name for name, sampler in SAMPLERS.items() if sampler.needs_density]
 

@@ -15,13 +15,18 @@ from .ddnm import DDNM
 from .ddrm import DDRM
 from .diffpir import DiffPIR
 from .dps import DPS
+from .fpssmc import FPSSMC
 from .hmc import HMC
 from .langevin import Langevin
+from .mcgdiff import MCGDiff
 from .mmps import MMPS
 from .pigdm import PiGDM
 from .pnpdm import PnPDM
+from .reddiff import REDDiff
+from .scorevi import ScoreVI
 from .slic import SLIC
 from .slic_hmc import SLICHMC
+from .smcdiff import SMCDiff
 from .tds import TDS
 from .tmpd import TMPD
 
@@ -30,11 +35,12 @@ __all__ = ["SAMPLERS", "Samples", "sample", "sample_problem", "skipped"]
 GUIDANCE = (CLA, DPS, PiGDM, TMPD, MMPS, DDRM, DDNM)
 SPLITTING = (PnPDM, DiffPIR, DAPS, DCDP)
 MARKOV_CHAINS = (HMC, Langevin)
-PARTICLES = (TDS,)
+PARTICLES = (TDS, SMCDiff, FPSSMC, MCGDiff)
+VARIATIONAL = (REDDiff, ScoreVI)
 LEARNED_NOISE = (SLIC, SLICHMC)
 
 SAMPLERS: dict[str, type[Sampler]] = {
-    c.name: c for c in (*GUIDANCE, *SPLITTING, *MARKOV_CHAINS, *PARTICLES, *LEARNED_NOISE)
+    c.name: c for c in (*GUIDANCE, *SPLITTING, *MARKOV_CHAINS, *PARTICLES, *VARIATIONAL, *LEARNED_NOISE)
 }
 
 

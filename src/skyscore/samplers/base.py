@@ -75,6 +75,11 @@ class Counted:
 
         return torch.cat([o.detach() for o in outs]), vjp
 
+    def denoise_in_graph(self, x: Tensor, sigma: float) -> Tensor:
+        """E[x0 | x], shape of x = `(B, D)`, within autograd's graph; who differentiates it adds to `nvjp`."""
+        self.nfe += len(x)
+        return torch.cat([self._call(part, sigma) for part in x.split(self.batch)])
+
     @property
     def linear_covariance(self):
         """The function (x, sigma) -> V x of the prior's linear part, both `(B, D)`; None if the prior has none."""

@@ -34,30 +34,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 
 import torch
 from torch import Tensor
 
 from .base import Sampler
 from .mmps import Preconditioner, tweedie_gradient
+from .particles import Population
 
-__all__ = ["TDS", "systematic"]
+__all__ = ["TDS"]
 
 JACOBIAN_LIMIT = 256  # pixels up to which the full Jacobian is the default
-
-
-def systematic(log_w: Tensor, generator: torch.Generator) -> Tensor:
-    """Systematic resampling: indices of shape `(n,)`, each particle i kept n w_i times, up to rounding."""
-    n, w = len(log_w), torch.softmax(log_w.double(), 0)
-    u = torch.rand(1, generator=generator, device=log_w.device, dtype=torch.float64)
-    u = (u + torch.arange(n, device=log_w.device)) / n
-    return torch.searchsorted(w.cumsum(0).clamp_max(1), u).clamp_max(n - 1)
-
-
-def effective(log_w: Tensor) -> float:
-    """Effective sample size 1 / sum w^2."""
-    return float(1 / torch.softmax(log_w.double(), 0).square().sum())
 
 
 def log_normal(r: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,6 +76,8 @@ class TDS(Sampler):
     reference = "Wu et al. (2023), arXiv:2306.17775, algorithm 1"
     failure = "particles collapse where the data are many; its best twist costs one product per pixel"
     needs_vjp = True
+    needs_density = True
+    needs_svd = True
     joint = False
     exact_for = "any prior, as the particles and the steps go to infinity"
 
@@ -132,34 +121,23 @@ class TDS(Sampler):
         )
         x = self.start(n, sigmas[0])
         state, log_psi = kernel.state(x, sigmas[0])
-        log_w, ancestors, ess = log_psi.double(), torch.arange(n, device=x.device), []
+        population = Population(n, self.ess_threshold, self.generators[0])
+        population.weigh(log_psi)
         for s, r in self.bar(list(itertools.pairwise(sigmas))):
-            ess.append(effective(log_w))
-            if ess[-1] < self.ess_threshold * n:
-                k = systematic(log_w, self.generators[0])
-                x, log_psi, ancestors = x[k], log_psi[k], ancestors[k]
-                state, log_w = tuple(t[k] for t in state), torch.zeros_like(log_w)
+            if (k := population.resample()) is not None:
+                x, log_psi, state = x[k], log_psi[k], tuple(t[k] for t in state)
             x_r, log_ratio = kernel.move(x, state, s, r)
             state, log_psi_r = kernel.state(x_r, r)
-            log_w = log_w + (log_psi_r - log_psi + log_ratio).double()
+            population.weigh(log_psi_r - log_psi + log_ratio)
             x, log_psi = x_r, log_psi_r
             for _ in range(self.correctors):
                 drift = kernel.posterior_mean(state, x, r) - x
                 x = x + self.tau * drift + r * math.sqrt(2 * self.tau) * self.noise(n)
                 state, log_psi = kernel.state(x, r)
         x, log_last = kernel.finish(x, state, log_psi, sigmas[-1])
-        log_w = log_w + log_last
-        k = systematic(log_w, self.generators[0])
-        unique = len(ancestors[k].unique())
-        self.diagnostics |= {"ess": effective(log_w), "min_ess": min(ess), "unique_ancestors": unique}
-        self.diagnostics["unique_samples"] = len(k.unique())
-        self.diagnostics["ancestors"] = ancestors[k].tolist()
-        if unique < max(2, 0.02 * n):
-            warnings.warn(
-                f"tds: particles collapsed, {unique} of {n} ancestors are left (smallest ess {min(ess):.1f}); "
-                "samples share their history and are too alike: use more particles or another sampler",
-                stacklevel=2,
-            )
+        population.weigh(log_last)
+        k, health = population.finish(self.name)
+        self.diagnostics |= health
         return x[k]
 
 
