@@ -109,3 +109,12 @@ def files_of(wildcards):
 
 def roles_of(wildcards):
     return list(rows_of(wildcards.problem))
+
+
+def require_downloads():
+    """Ends a run before its first job if a file that one of its jobs is to fetch cannot be had, and lists all of them."""
+    wanted = {job.wildcards.path for job in workflow.dag.needrun_jobs() if job.rule.name == "download_file"}
+    try:
+        preflight.require([FILES[path] for path in sorted(wanted)], config["mirror"])
+    except preflight.MissingFiles as missing:
+        sys.exit(f"skyscore: error: {missing}")

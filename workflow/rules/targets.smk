@@ -89,7 +89,8 @@ def each(pattern, target, kind=None):
 
 
 def downloads():
-    return [f"data/{path}" for path in FILES]
+    """All files that jobs fetch by themselves."""
+    return [f"data/{path}" for path, row in FILES.items() if row["fetch"] == "auto"]
 
 
 def certified_of(target, kind=None):
