@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import h5py
 import hypothesis.strategies as st
 import numpy as np
 import torch
@@ -27,8 +28,9 @@ from hypothesis import HealthCheck, given, settings
 from skyscore import io
 from skyscore.priors import load_prior
 from skyscore.problems.base import Observation
+from skyscore.problems.lens_files import read_imaging
 from skyscore.problems.radio_real import read_visibilities
-from skyscore.settings import SettingsError, check_config
+from skyscore.settings import SettingsError, check_config, read_table
 
 MEMORY = 6 * 2**30  # bytes of address space, torch's own included
 CLOCK = 20  # seconds for one read
@@ -50,10 +52,43 @@ def image(path):
     )
 
 
+def cut_out(path):
+    """A lens as HDF5, its point-spread function in the same file."""
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["image_data"] = rng.normal(size=(20, 20)).astype(np.float32)
+        file["exposure_time"] = np.full((20, 20), 1000, dtype=">f4")
+        file["background_rms"], file["transform_pix2angle"] = 0.1, 0.05 * np.eye(2)
+        file["kernel_point_source"] = np.full((5, 5), 0.04)
+
+
 def visibilities(path):
     rng = np.random.default_rng(0)
     V = rng.normal(size=40) + 1j * rng.normal(size=40)
     np.savez_compressed(path, u=rng.normal(size=40), v=rng.normal(size=40), V=V, weights=np.ones(40))
+
+
+def uvfits(path):
+    """Four groups of two parallel hands."""
+    data = np.ones((4, 1, 1, 1, 1, 2, 3), dtype=np.float32)
+    names, values = ["UU", "VV", "BASELINE", "DATE"], [np.ones(4), np.ones(4), np.full(4, 258.0), np.ones(4)]
+    hdu = fits.GroupsHDU(fits.GroupData(data, bitpix=-32, parnames=names, pardata=values))
+    for k, (name, value) in {2: ("COMPLEX", 1), 3: ("STOKES", -1), 4: ("FREQ", 2e11)}.items():
+        hdu.header.update({f"CTYPE{k}": name, f"CRVAL{k}": value, f"CDELT{k}": -1, f"CRPIX{k}": 1})
+    hdu.writeto(path, overwrite=True)
+
+
+def table(path):
+    """The table of data sets as the workflow reads it."""
+    path.write_bytes((Path(__file__).parents[1] / "config" / "datasets.tsv").read_bytes())
+
+
+def check_tsv(path):
+    """As the workflow does."""
+    try:
+        return read_table(path, str(path))
+    except SettingsError as error:
+        raise io.InputError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def weights(path):
@@ -75,8 +110,11 @@ def check_yaml(path):
 # loader: name of the file, what makes a good one, what reads it
 LOADERS = {
     "fits": ("a.fits", image, io.read_fits),
+    "cut_out": ("a.h5", cut_out, lambda path: read_imaging({"image": str(path), "psf": str(path)}, 0.05)),
     "map": ("a.npy", lambda path: np.save(path, np.ones((8, 8))), io.read_map),
     "visibilities": ("a.npz", visibilities, read_visibilities),
+    "uvfits": ("a.uvfits", uvfits, read_visibilities),
+    "table": ("a.tsv", table, check_tsv),
     "weights": ("a.safetensors", weights, load_prior),
     "dataset": ("a.h5", dataset, io.read_dataset),
     "part": ("a.h5", dataset, lambda path: io.read_dataset(path, n=10)),

@@ -14,7 +14,18 @@ import pytest
 from skyscore import io
 from skyscore.problems.radio_real import read_visibilities
 
-LOADERS = ("fits", "map", "visibilities", "weights", "dataset", "part", "observation", "json", "config")
+LOADERS = (
+    "fits",
+    "cut_out",
+    "map",
+    "visibilities",
+    "weights",
+    "dataset",
+    "part",
+    "observation",
+    "json",
+    "config",
+)
 EXAMPLES = 150  # of each loader
 
 

@@ -17,8 +17,9 @@ from skyscore.operators.lensing import annulus, lens_operator
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.problems.flux import Moments, fit_flux_scale, log_evidence, moments_of
 from skyscore.problems.lens import LensProblem, with_defaults
+from skyscore.problems.lens_files import Imaging, read_imaging
 from skyscore.problems.lens_light import LightModel, axis_ratio_angle, ellipticity, non_negative_amplitudes
-from skyscore.problems.lens_real import assemble, read_imaging
+from skyscore.problems.lens_real import assemble
 from skyscore.problems.lens_simulated import gaussian_psf
 
 SETTINGS = {"image_pixels": 28, "image_scale": 0.2, "psf_fwhm": 0.3, "subpixels": 2}
@@ -231,15 +232,15 @@ def test_unusable_files_are_named(tmp_path, changed, file, message):
 def test_masked_nan_is_no_data(tmp_path):
     mask = np.zeros((61, 61))
     mask[30, 40] = 1
-    image, _, psf, good = read_imaging(files_of(tmp_path, image=spoilt(np.nan), mask=mask))
-    assert np.isfinite(image).all() and not good[30, 40] and abs(psf.sum() - 1) < 1e-12
+    found = read_imaging(files_of(tmp_path, image=spoilt(np.nan), mask=mask))
+    assert np.isfinite(found.image).all() and not found.good[30, 40] and abs(found.psf.sum() - 1) < 1e-12
 
 
 def test_image_too_small_is_refused(tmp_path):
     with pytest.raises(io.InputError, match="wider image"):
         LensProblem.from_data({"pixel_scale": 0.03}, files_of(tmp_path), moments_of(blobs()))
     with pytest.raises(io.InputError, match="psf"):
-        read_imaging({"image": "image.fits", "noise_map": "noise.fits"})
+        read_imaging({"image": files_of(tmp_path)["image"], "noise_map": "noise.fits"})
 
 
 # ---------------------------------------------------------------------------------------------- the fit
@@ -270,8 +271,9 @@ def test_a_lens_is_recovered_from_its_image():
     assert abs(theta[0] - 1.4) < 0.02
     assert abs(model.fit.chi2 - 1) < 0.15
     s = with_defaults({"pixel_scale": scale, "annulus": [0.6, 2.6], "source_width": 2.2, "subpixels": 2})
-    arrays, attrs = assemble(s, image, deviation, psf, good, noise, model, 16)
+    arrays, attrs = assemble(s, Imaging(image, deviation, psf, good), noise, model, 16)
     assert attrs["numbers"]["einstein_radius_arcsec"] == pytest.approx(float(theta[0]))
+    assert all(len(axes) == arrays[name].ndim for name, axes in attrs["axes"].items() if name in arrays)
     problem = LensProblem(type(LensProblem.simulate(SETTINGS, blobs(), 0))("lens", arrays, attrs))
     likelihood = problem.likelihood
     x = likelihood.spectrum()
@@ -294,10 +296,10 @@ def test_the_real_lens_coarsely(root):
         pytest.skip(
             f"no image of SDSSJ1430+4105 in {mirror}; set SKYSCORE_MIRROR to a folder that holds the data"
         )
-    image, noise_map, psf, good = read_imaging({k: str(v) for k, v in found.items()})
-    sky = measure_sky_noise(image, noise_map, 0.03)
+    real = read_imaging({k: str(v) for k, v in found.items()})
+    sky = measure_sky_noise(real.image, real.noise_map, 0.03)
     assert 0.0025 < sky.std < 0.0033 and 0.3 < sky.rho[4, 5] < 0.45
     assert abs(sky.slope * sky.exposure * sky.spread - 1) < 0.3  # photon noise, measured and predicted
-    model = fit_lens(image, good, sky, psf, 0.03, starts=2, coarse_pixels=24, fine_pixels=0)
+    model = fit_lens(real.image, real.good, sky, real.psf, 0.03, starts=2, coarse_pixels=24, fine_pixels=0)
     assert 1.42 < float(model.fit.theta[0]) < 1.57  # published: 1.47 to 1.52 arcsec
     assert model.fit.chi2 < 1.6

@@ -184,6 +184,7 @@ def test_real_visibilities_are_placed_on_the_sky(images, tmp_path):
     o = RadioProblem.from_data(settings, table(tmp_path), moments_of(images[..., :15, :15]))
     problem = RadioProblem(o)
     assert len(problem.uv) == 398 and problem.shape == (1, 15, 15)
+    assert all(len(o.attrs["axes"][name]) == array.ndim for name, array in o.arrays.items())
     x = torch.rand(2, 1, 15, 15, dtype=torch.float64)  # the decomposition that is kept, against the data
     every = -0.5 * problem.noise.whiten(problem.data - problem.operator(problem.to_physical(x))).square().sum(
         1

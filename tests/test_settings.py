@@ -178,7 +178,9 @@ def test_the_table_of_data_sets():
         "noise_map",
         "psf",
     }
-    assert all(isinstance(row["bytes"], int) for row in table)
+    assert all(isinstance(row["bytes"], int) for row in table if row["fetch"] == "auto")
+    by_hand = {row["dataset"] for row in table if row["fetch"] == "manual"}
+    assert by_hand >= {"probes", "kappatng", "massivenus", "dsharp", "galsimcosmos"}
     assert len({row["url"] for row in table}) == len(table)
 
 
@@ -189,6 +191,8 @@ def test_the_table_of_data_sets():
         ("bytes", "many", "line 2.bytes is 'many', expected integer"),
         ("url", "ftp://host/file", "line 2.url"),
         ("license", "MIT", "unknown key 'license'; did you mean 'licence'?"),
+        ("fetch", "never", "line 2.fetch is 'never', not one of"),
+        ("sha256", "", "line 2: the key 'sha256' is missing; only rows with `fetch` manual may leave it out"),
     ],
 )
 def test_a_wrong_table_is_one_clear_line(column, value, answer):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import yaml
 from conftest import OVERLAYS, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLED = {"default": 17, "test": 13, "real": 14, "paper": 17, "exact": 0}  # posteriors of each configuration
+SAMPLED = {"default": 17, "test": 13, "real": 21, "paper": 17, "exact": 0}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
 
@@ -27,20 +31,30 @@ def test_dry_run(snakemake, workflow, name):
     assert ("exact" in planned) == (name != "real")
 
 
-NEEDS = {"real_lens": ["sdssj1430"], "real_hst": ["cosj100018", "cosj100028"], "real_radio": ["as209"]}
+NEEDS = {
+    "real_lens": ["sdssj1430", "sdssj1250", "sdssj1627"],
+    "real_kappa": ["cosmos"],
+    "real_hst": ["cosj100018", "cosj100028"],
+    "real_radio": ["as209", "m87"],
+}
+
+
+def table_rows() -> list[dict]:
+    with open(ROOT / "config" / "datasets.tsv", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.mark.parametrize(
-    "target", ["all", "download", "figures", "real_lens", "real_hst", "real_radio", "real"]
+    "target", ["all", "download", "figures", "real_lens", "real_kappa", "real_hst", "real_radio", "real"]
 )
 def test_targets(snakemake, workflow, target):
     done = snakemake("-n", target, *OVERLAYS["real"], *MIRRORED, cwd=workflow)
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    rows = (ROOT / "config" / "datasets.tsv").read_text().splitlines()[1:]
+    rows = [row for row in table_rows() if row["fetch"] != "manual"]
     problems = yaml.safe_load((ROOT / "config" / "real.yaml").read_text())["problems"].values()
     needed = NEEDS.get(target, [problem["data"] for problem in problems])
-    wanted = [row for row in rows if target == "download" or row.split("\t")[0] in needed]
+    wanted = [row for row in rows if target == "download" or row["dataset"] in needed]
     assert planned["download_file"] == len(wanted) > 0
     assert ("sample" in planned) == (target != "download")
 
@@ -244,6 +258,91 @@ def test_wrong_file_in_the_mirror(snakemake, workflow):
     assert lines
     assert "name its folder with --config mirror=DIR" in lines[0]
     assert not [path for path in (workflow / "data").rglob("*") if path.is_file()]
+
+
+def cut_network(monkeypatch) -> None:
+    """Every request goes to a proxy that is not there."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+
+def test_without_a_network_all_missing_files_are_listed_before_any_job(snakemake, workflow, monkeypatch):
+    cut_network(monkeypatch)
+    used = {
+        p["data"] for p in yaml.safe_load((ROOT / "config" / "real.yaml").read_text())["problems"].values()
+    }
+    rows = [row for row in table_rows() if row["dataset"] in used]
+    for _ in range(2):  # the second run finds no lock of the first
+        done = snakemake("--cores", "1", *OVERLAYS["real"], cwd=workflow)
+        assert f"{len(rows)} files are missing" in clear_line(done)
+        for row in rows:
+            assert re.search(rf"{int(row['bytes']):,} bytes +{re.escape(row['url'])}", done.stdout), row[
+                "url"
+            ]
+        assert "--config mirror=DIR" in done.stdout
+        assert not (workflow / "results").exists() and not (workflow / "data").exists()
+
+
+def test_data_to_be_had_by_hand_say_so(snakemake, workflow):
+    (workflow / "mine.yaml").write_text("problems: {sdssj1430: {data: galsimcosmos}}\n")
+    done = snakemake(
+        "real_lens", "--cores", "1", "--configfile", "config/real.yaml", "mine.yaml", *MIRRORED, cwd=workflow
+    )
+    assert "not in the mirror" in clear_line(done)
+    assert "COSMOS_25.2_training_sample.tar.gz  (by hand: " in done.stdout
+    file = "zenodo.org/record/3242143/files/COSMOS_25.2_training_sample.tar.gz"
+    (workflow / "mirror" / file).parent.mkdir(parents=True)
+    (workflow / "mirror" / file).write_bytes(b"fetched by hand")
+    done = snakemake(f"data/{file}", "--cores", "1", *MIRRORED, cwd=workflow)
+    assert done.returncode == 0, done.stdout
+    assert (workflow / "data" / file).read_bytes() == b"fetched by hand"
+
+
+class Together(BaseHTTPRequestHandler):
+    """Answers nobody until as many have asked as the server expects; then everyone gets their own path."""
+
+    def do_GET(self):
+        try:
+            self.server.barrier.wait(60)
+        except threading.BrokenBarrierError:
+            self.send_error(404)
+            return
+        body = self.path.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_files_are_fetched_in_parallel(snakemake, workflow, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Together)
+    server.barrier = threading.Barrier(3)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    header = (ROOT / "config" / "datasets.tsv").read_text().splitlines()[0]
+    lines = [header]
+    for name in ("a", "b", "c"):
+        body = f"/{name}".encode()
+        url, digest = f"http://127.0.0.1:{server.server_port}/{name}", hashlib.sha256(body).hexdigest()
+        lines.append(
+            "\t".join(["sdssj1430", name, url, digest, str(len(body)), "none", "none", "none", "auto"])
+        )
+    (workflow / "config" / "datasets.tsv").write_text("\n".join(lines) + "\n")
+    done = snakemake("download", "--cores", "3", cwd=workflow)
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 0, done.stdout
+    assert sorted(path.name for path in (workflow / "data").rglob("*") if path.is_file()) == ["a", "b", "c"]
 
 
 # ---------------------------------------------------------------------------- extension

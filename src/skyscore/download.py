@@ -1,25 +1,30 @@
 """Fetching files: retries with back-off, resume, verification before the file takes its place.
 
-A file under way is kept beside its place as `.<name>.part`, so that an interrupted download goes on where it stopped,
-in this run or the next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is in place.
+Files are fetched in parallel, as many as the workflow is given cores: each is a job of its own. A file under way is
+kept beside its place as `.<name>.part`, so that an interrupted download goes on where it stopped, in this run or the
+next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is in place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from skyscore.io import InputError, flush
+from skyscore.preflight import mirrored
 
-__all__ = ["download", "mirrored"]
+__all__ = ["download"]
 
 CHUNK = 1 << 18
 LASTING = {408, 425, 429}  # client errors that pass: timeout, too early, too many requests
@@ -29,23 +34,22 @@ class Interrupted(Exception):
     """This attempt failed in a way that another may not."""
 
 
-def mirrored(url: str, mirror: str | Path) -> Path:
-    """Where a mirror holds the file of `url`: <mirror>/<host>/<path>."""
-    parts = urlsplit(url)
-    return Path(mirror) / parts.netloc / unquote(parts.path).lstrip("/")
-
-
 def sha256_of(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(path: Path, url: str, sha256: str, size: int, origin: str) -> None:
-    """InputError if the file at `path` is not the one the table describes."""
+def verify(path: Path, url: str, sha256: str | None, size: int | None, origin: str) -> None:
+    """InputError if the file at `path` is not the one the table describes, as far as it does."""
     found = path.stat().st_size
-    if found != size:
+    if size is not None and found != size:
         raise InputError(f"{origin}: {found} bytes where {size} are expected; {remedy(url)}")
-    if (digest := sha256_of(path)) != sha256:
+    digest = sha256_of(path)
+    if sha256 is None:
+        print(
+            f"{origin}: taken as given, {found} bytes; to pin it, write its SHA-256 into the table: {digest}"
+        )
+    elif digest != sha256:
         raise InputError(
             f"{origin}: wrong checksum, SHA-256 {digest[:16]}... where {sha256[:16]}... is expected; {remedy(url)}"
         )
@@ -61,8 +65,8 @@ def remedy(url: str) -> str:
 def download(
     url: str,
     path: str | Path,
-    sha256: str,
-    size: int,
+    sha256: str | None,
+    size: int | None,
     mirror: str | Path | None = None,
     attempts: int = 6,
     backoff: float = 1.0,
@@ -74,8 +78,8 @@ def download(
     Arguments:
         url: Address (http or https).
         path: Where the file goes.
-        sha256: Its SHA-256, hexadecimal.
-        size: Its size [byte].
+        sha256: Its SHA-256, hexadecimal; None where unknown, for a file of a mirror only.
+        size: Its size [byte]; likewise.
         mirror: Folder that holds it as <host>/<path>; None asks the network.
         attempts: How often to try.
         backoff: Wait before the second attempt [s]; doubles with each one, up to a minute.
@@ -99,6 +103,8 @@ def download(
         except InputError:
             part.unlink()
             raise
+    elif sha256 is None or size is None:
+        raise InputError(f"{url}: size or checksum is not known, so it is not fetched; {remedy(url)}")
     else:
         fetch(url, part, sha256, size, attempts, backoff, timeout, progress)
     flush(part)
@@ -161,6 +167,8 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
         raise InputError(
             f"{url}: not an address that can be fetched; correct it in config/datasets.tsv"
         ) from error
+    except requests.TooManyRedirects as error:
+        raise InputError(f"{url}: the server redirects without end; {remedy(url)}") from error
     with response:
         status = response.status_code
         if status == 416:  # the server knows no such range: what is here is of no use
@@ -181,7 +189,7 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
         bar = tqdm(
             total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress
         )
-        with open(part, "ab" if start else "wb") as file, bar:
+        with opened(part, "ab" if start else "wb") as file, bar:
             # read1 gives what has arrived: when the connection breaks, nothing that came is lost
             try:
                 while file.tell() <= size and (block := response.raw.read1(CHUNK, decode_content=False)):
@@ -193,3 +201,15 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
     if found < size:
         raise Interrupted(f"the connection ended after {found} of {size} bytes")
     return start > 0
+
+
+@contextlib.contextmanager
+def opened(part: Path, mode: str) -> Iterator[BinaryIO]:
+    """The file under way; what the disk refuses (no space, no permission) is one clear line."""
+    try:
+        with open(part, mode) as file:
+            yield file
+    except OSError as error:
+        raise InputError(
+            f"{part}: cannot be written ({error.strerror}); make room or correct the folder"
+        ) from error

@@ -1,6 +1,5 @@
 """Everything that is Python in the workflow: settings, seeds, code versions, lists of targets."""
 
-import csv
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os
 # threads of torch that wait must not spin: on a machine shared with other work that slows small networks fifty times
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from skyscore import settings
+from skyscore import preflight, settings
 
 # ---------------------------------------------------------------------------- settings
 
@@ -54,11 +53,9 @@ def checked_config():
 def checked_table(name):
     """The rows of config/<name>.tsv, by data/<host>/<path>."""
     try:
-        with open(BASE / "config" / f"{name}.tsv", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        rows = settings.check_table(rows, f"config/{name}.tsv", name)
+        rows = settings.read_table(BASE / "config" / f"{name}.tsv", f"config/{name}.tsv", name)
         return {row["url"].split("://", 1)[1]: row for row in rows}
-    except (OSError, settings.SettingsError) as error:
+    except settings.SettingsError as error:
         sys.exit(f"skyscore: error: {error}")
 
 

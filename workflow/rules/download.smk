@@ -23,3 +23,7 @@ rule download_file:
         "Downloading {params.url}"
     script:
         "../../src/download_file.py"
+
+
+onstart:
+    require_downloads()

@@ -126,6 +126,38 @@ rule plot_exercise:
         "../../src/plot_exercise.py"
 
 
+rule plot_family:
+    input:
+        posteriors=of_family("<results>/{problem}/{sampler}/posterior.h5"),
+        numbers=of_family("<results>/{problem}/observation.json"),
+    output:
+        pdf="<results>/figures/family.pdf",
+        png=report(
+            "<results>/figures/family.png",
+            caption="../report/family.rst",
+            category="Posteriors",
+            labels={"problem": "all lenses", "sampler": "each its first"},
+        ),
+        caption="<results>/figures/family.rst",
+    log:
+        "<logs>/plot_family.log",
+    benchmark:
+        "<benchmarks>/plot_family.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        problems=family_of(),
+        samplers=[default_sampler(name) for name in family_of()],
+    message:
+        "Drawing the sources of all lenses"
+    script:
+        "../../src/plot_family.py"
+
+
 rule plot_slic:
     input:
         numbers="<results>/slic/parameters.json",

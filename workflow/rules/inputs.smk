@@ -136,3 +136,12 @@ def files_of_images(wildcards):
 
 def roles_of_images(wildcards):
     return list(rows_of_images(wildcards.dataset))
+
+
+def require_downloads():
+    """Ends a run before its first job if a file that one of its jobs is to fetch cannot be had, and lists all of them."""
+    wanted = {job.wildcards.path for job in workflow.dag.needrun_jobs() if job.rule.name == "download_file"}
+    try:
+        preflight.require([FILES[path] for path in sorted(wanted)], config["mirror"])
+    except preflight.MissingFiles as missing:
+        sys.exit(f"skyscore: error: {missing}")

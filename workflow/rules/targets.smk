@@ -63,6 +63,18 @@ def priors_of(target, kind=None):
     return sorted((used | set(slic_of(target))) - {None})
 
 
+def family_of(target="real", kind=None):
+    """The real lenses, whose sources are shown side by side where there is more than one."""
+    return problems_of(target, "lens") if target == "real" and kind in (None, "lens") else []
+
+
+def of_family(pattern):
+    """The pattern filled with each lens of the family photo and its first sampler."""
+    return [
+        pattern.replace("{problem}", name).replace("{sampler}", default_sampler(name)) for name in family_of()
+    ]
+
+
 def slic_of(target):
     """The noise model of SLIC on parameters, if the target has it."""
     return [config["slic"]["prior"]] if target == "simulated" and config["slic"]["prior"] else []
@@ -89,7 +101,8 @@ def each(pattern, target, kind=None):
 
 
 def downloads():
-    return [f"data/{path}" for path in FILES]
+    """All files that jobs fetch by themselves."""
+    return [f"data/{path}" for path, row in FILES.items() if row["fetch"] == "auto"]
 
 
 def certified_of(target, kind=None):
@@ -118,6 +131,7 @@ def figures(target, kind=None):
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
         *(f"<results>/figures/exercise_{exercise}.pdf" for exercise in exercises_of(target)),
+        *(["<results>/figures/family.pdf"] if len(family_of(target, kind)) > 1 else []),
         *(["<results>/figures/slic.pdf"] if slic_of(target) else []),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]

@@ -67,13 +67,28 @@ def write_samples(
     source: Mapping | None = None,
     **attrs: Any,
 ) -> None:
-    """Write samples (n, C, H, W): `samples` in prior units and, where a problem gives a scale, `physical` beside it."""
+    """Write samples (n, C, H, W): `samples` in prior units and, where a problem is given, `physical` beside it.
+
+    Attributes then say what a pixel is: `pixel_scale` in `scale_unit`, `unit` of its value, `wcs` (FITS cards) where
+    the sky is known.
+    """
     arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
     if problem is not None:
         arrays["physical"] = as_array(problem.to_physical(samples.x))
         units["physical"] = str(problem.unit)
+        attrs = pixels_of(problem) | attrs
     made = {"nfe": samples.nfe, "nvjp": samples.nvjp, "diagnostics": summary(samples.diagnostics)}
     write_hdf5(path, arrays, {**made, **attrs, "provenance": source or origin.provenance()}, units=units)
+
+
+def pixels_of(problem: Problem) -> dict[str, Any]:
+    """What a pixel of the unknown image is."""
+    about = {
+        "pixel_scale": float(problem.pixel_scale),
+        "scale_unit": getattr(problem, "scale_unit", "arcsec"),
+    }
+    wcs = getattr(problem, "wcs", None)
+    return about | {"unit": str(problem.unit)} | ({"wcs": dict(wcs)} if wcs else {})
 
 
 def summary(diagnostics: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,20 @@ North is up (row 0 at the bottom).
 from .comparison import draw_comparison
 from .exact import draw_exact
 from .exercises import draw_exercise
+from .family import Member, draw_family
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
 from .slic import draw_slic
 from .validation import draw_certificates, draw_coverage, draw_moments
 
 __all__ = [
+    "Member",
     "draw_certificates",
     "draw_comparison",
     "draw_coverage",
     "draw_exact",
     "draw_exercise",
+    "draw_family",
     "draw_moments",
     "draw_panels",
     "draw_prior",

@@ -35,7 +35,7 @@ MAPS = {"image": "inferno", "spread": "viridis", "signed": "RdBu_r"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)  # lengths of a scale bar, in its unit
-SYMBOLS = {"arcsec": '"', "arcmin": "'", "degree": "\N{DEGREE SIGN}"}
+SYMBOLS = {"arcsec": '"', "microarcsec": " \N{MICRO SIGN}as", "arcmin": "'", "degree": "\N{DEGREE SIGN}"}
 
 
 def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
@@ -75,6 +75,8 @@ def scale_bar(
 
     It is white on dark images, black on light ones, with the other colour around it.
     """
+    if unit == "arcsec" and shape[1] * scale < 0.01:
+        scale, unit = 1e6 * scale, "microarcsec"
     side = shape[1] * scale
     length = max((bar for bar in BARS if bar <= 0.3 * side), default=0.3 * side)
     x, y = 0.06 * shape[1], 0.07 * shape[0]

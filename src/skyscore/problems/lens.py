@@ -85,6 +85,15 @@ SETTINGS = {
             "description": "Real data: the noise is measured outside this radius."},
         "fit_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
             "description": "Real data: the lens is fitted to pixels inside this radius."},
+        "sky_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": None, "unit": "degree",
+            "description": "Real data: right ascension and declination of the middle of the image, for FITS files; "
+            "used where the image's orientation is known."},
+        "redshifts": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
+            "maxItems": 2, "default": None,
+            "description": "Real data: redshifts of the lens and of the source, for lengths in kpc."},
+        "published_einstein_radius": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None,
+            "unit": "arcsec", "description": "Real data: a published value, for comparison only."},
         "slope": {"type": "string", "enum": ["free", "isothermal"], "default": "free",
             "description": "Real data: whether the slope of the mass is fitted."},
         "starts": {"type": "integer", "minimum": 1, "default": 4,
@@ -104,7 +113,7 @@ class LensProblem(Problem):
         super().__init__(observation, device)
         a = observation.attrs
         self.shape = (1, a["source_pixels"], a["source_pixels"])
-        self.pixel_scale, self.unit = a["source_scale"], a["unit"]
+        self.pixel_scale, self.unit, self.wcs = a["source_scale"], a["unit"], a.get("wcs")
         arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
         self.image, self.std, self.psf = (arrays[n].double() for n in ("image", "std", "psf"))
         self.keep = arrays["keep"].bool()
@@ -305,7 +314,7 @@ class LensProblem(Problem):
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
-        """The lens in FITS `files` of roles image, noise_map, psf and optionally mask (1 = no data).
+        """The lens in `files` (role: path), see :func:`skyscore.problems.lens_files.read_imaging`.
 
         Measures the noise on the sky, fits the lens (:func:`skyscore.problems.lens_real.observe_lens`), builds the
         likelihood of the source on a frame with the pixels of the prior, decomposes it (kept, so that samplers need

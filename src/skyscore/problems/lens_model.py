@@ -1,7 +1,7 @@
 r"""From an image to a lens model, without a hand-set starting point.
 
-1. Light alone: a multi-Gaussian expansion on pixels binned 3 x 3, fitted to the lower envelope of the image (pixels
-   above the model are arcs and leave the fit, repeatedly).
+1. Light alone: a multi-Gaussian expansion on pixels binned to 0.09 arcsec, fitted to the lower envelope of the image
+   (pixels above the model are arcs and leave the fit, repeatedly).
 2. Mass, coarse: :class:`LensFit` on the binned pixels from several position angles, with the light's shape held.
 3. Mass and light, fine: the best of these on the original pixels, all parameters free.
 
@@ -27,7 +27,7 @@ from .sky_noise import SkyNoise
 
 __all__ = ["LensModel", "fit_lens"]
 
-BIN = 3  # pixels per side of the coarse stages
+COARSE = 0.09  # arcsec: pixel of the coarse stages, as nearly as whole pixels make it
 FREEDOM = (
     0.3  # prior standard deviation of each light amplitude / galaxy's brightness at the Gaussian's width
 )
@@ -79,15 +79,19 @@ def fit_lens(
         source_width: side of the source grid (arcsec), generous.
         starts: position angles tried for the mass.
         coarse_pixels, fine_pixels: side of the source grid in the two stages; no fine stage where the latter is 0.
+
+    Raises:
+        ValueError: if no arcs are found.
     """
     clock = time.perf_counter()
     sigmas = tuple(np.geomspace(scale, 8.0, 14))
     smooth = gaussian_filter(image, 2.0)
     deviation = np.where(good, noise.deviation(smooth) * np.sqrt(noise.spread), np.inf)  # infinite: no weight
-    coarse, coarse_psf = torch.from_numpy(_binned(image, BIN)), _binned_psf(psf, BIN)
-    coarse_deviation = torch.from_numpy(np.sqrt(_binned(deviation**2, BIN)) / BIN)
+    b = max(1, round(COARSE / scale))
+    coarse, coarse_psf = torch.from_numpy(_binned(image, b)), _binned_psf(psf, b)
+    coarse_deviation = torch.from_numpy(np.sqrt(_binned(deviation**2, b)) / b)
 
-    light = LightModel(tuple(coarse.shape), scale * BIN, coarse_psf, sigmas)
+    light = LightModel(tuple(coarse.shape), scale * b, coarse_psf, sigmas)
     shape, mean, arcs = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
     amplitudes = (mean, _amplitude_freedom(light, shape, mean))
     print(f"light alone: centre {shape[0]:.3f}, {shape[1]:.3f} arcsec; {time.perf_counter() - clock:.0f} s")
@@ -96,6 +100,7 @@ def fit_lens(
     theta_sd = torch.tensor([v[1] for v in MASS.values()] + [0.0] * len(shape), dtype=torch.float64)
     names = list(MASS)
     theta_0[names.index("x0")], theta_0[names.index("y0")] = shape[0], shape[1]
+    theta_0[names.index("theta_E")] = _arc_radius(arcs, scale * b, shape)
     if slope == "isothermal":
         theta_sd[names.index("t")] = 0.0
 
@@ -106,7 +111,7 @@ def fit_lens(
         data = (image[crop], weight, psf, scale, light, amplitudes)
         return LensFit(*data, pixels, source_width, arcs[crop] * inner[crop], theta_0, theta_sd)
 
-    fit = stage(coarse, coarse_deviation, arcs, coarse_psf, scale * BIN, coarse_pixels)
+    fit = stage(coarse, coarse_deviation, arcs, coarse_psf, scale * b, coarse_pixels)
     tried = []
     for k in range(starts):
         theta = theta_0.clone()
@@ -162,6 +167,14 @@ def _arc_light(residue: Tensor, deviation: Tensor, scale: float) -> Tensor:
     """What is well above the lens light, outside the core and inside 3 arcsec; 0 elsewhere."""
     r = torch.hypot(*pixel_grid(residue.shape, scale))
     return torch.where((residue > 5 * deviation) & (r > ARC_START) & (r < 3.0), residue, 0.0)
+
+
+def _arc_radius(arcs: Tensor, scale: float, center: Tensor) -> float:
+    """Mean distance of the arcs' light from the lens (arcsec): near the Einstein radius, whatever the source."""
+    if not (arcs > 0).any():
+        raise ValueError("nothing stands out above the light of the lens galaxy: no arcs to fit")
+    x, y = pixel_grid(arcs.shape, scale)
+    return float((torch.hypot(x - center[0], y - center[1]) * arcs).sum() / arcs.sum())
 
 
 def _amplitude_freedom(light: LightModel, shape: Tensor, amplitudes: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-r"""A real lens: from its FITS files to an observation, with every assumption written down.
+r"""A real lens: from its files to an observation, with every assumption written down.
 
 Noise first (on the sky, frozen), then the fit of the lens, then the frame and the annulus of the final inference.
 """
@@ -14,12 +14,13 @@ from scipy.ndimage import gaussian_filter
 
 from .. import io
 from ..operators.lensing import annulus, critical_area_radius, deflection, pixel_grid
+from .lens_files import Imaging, read_imaging
 from .lens_fit import MASS, mass_parameters
 from .lens_light import LightModel
 from .lens_model import LensModel, fit_lens
 from .sky_noise import SkyNoise, measure_sky_noise
 
-__all__ = ["ASSUMPTIONS", "observe_lens", "read_imaging"]
+__all__ = ["ASSUMPTIONS", "observe_lens"]
 
 ASSUMPTIONS = [
     "lens mass: one elliptical power law and external shear, held at the fit while the source is sampled",
@@ -27,8 +28,22 @@ ASSUMPTIONS = [
     "flux scale held at its maximum of evidence; offset 0",
     "noise: sky part and correlation measured outside the sky radius before any fit, photon part from the smooth model",
     "the point-spread function as shipped, scaled to unit sum; its centroid is not on its middle pixel, which shifts "
-    "lens and arcs alike; orientation on the sky unknown: +x, +y are the axes of the image",
+    "lens and arcs alike",
 ]
+AXES = {  # of the arrays that are no images
+    "rho": ("lag_y", "lag_x"),
+    "rho_measured": ("lag_y", "lag_x"),
+    "light_basis": ("component", "y", "x"),
+    "light_mean": ("component",),
+    "light_sd": ("component",),
+    "singular_vectors": ("pixel", "mode"),
+    "singular_values": ("mode",),
+    "coefficients": ("mode",),
+}
+ORIENTATION = {
+    False: "orientation on the sky unknown: +x, +y are the axes of the image",
+    True: "orientation on the sky as the file says; the source plane is drawn in the same axes",
+}
 
 
 def observe_lens(
@@ -38,34 +53,43 @@ def observe_lens(
 
     Arguments:
         s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.lens`.
-        files: FITS files by role: image, noise_map, psf and optionally mask (1 = no data).
+        files: by role, see :func:`skyscore.problems.lens_files.read_imaging`.
         pixels: side of the source frame.
 
     Raises:
         InputError: for files that are no images, do not fit together, or hold unusable pixels.
     """
-    image, noise_map, psf, good = read_imaging(files)
-    scale, reach = s["pixel_scale"], min(image.shape) * s["pixel_scale"] / 2
+    scale = s["pixel_scale"]
+    data = read_imaging(files, scale)
+    image, reach = data.image, min(data.image.shape) * scale / 2
     if reach < max(s["annulus"][1], s["fit_radius"]) + 2 * scale:
         raise io.InputError(
             f"{files['image']}: the image reaches {reach:.2f} arcsec, less than the annulus {s['annulus']} and the fit "
             f"({s['fit_radius']} arcsec); give a wider image or smaller radii"
         )
     try:
-        sky = measure_sky_noise(image, noise_map, scale, s["sky_radius"])
+        sky = measure_sky_noise(image, data.noise_map, scale, s["sky_radius"], exposure=data.exposure)
+        print(
+            f"sky: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, {sky.pixels} pixels"
+        )
+        model = fit_lens(
+            image,
+            data.good,
+            sky,
+            data.psf,
+            scale,
+            radius=s["fit_radius"],
+            slope=s["slope"],
+            starts=s["starts"],
+        )
     except ValueError as error:
         raise io.InputError(f"{files['image']}: {error}") from error
-    print(
-        f"sky: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, {sky.pixels} pixels"
-    )
-    model = fit_lens(
-        image, good, sky, psf, scale, radius=s["fit_radius"], slope=s["slope"], starts=s["starts"]
-    )
-    return assemble(s, image, noise_map, psf, good, sky, model, pixels)
+    return assemble(s, data, sky, model, pixels)
 
 
-def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, model: LensModel, pixels: int):
+def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, pixels: int):
     """Arrays and attributes of a fitted lens, on the smallest frame that holds its annulus."""
+    image, psf, good = data.image, data.psf, data.good
     fit, scale, unit = model.fit, s["pixel_scale"], s["unit"]
     lens, light = mass_parameters(fit.theta), fit.theta[len(MASS) :]
     keep = annulus(image.shape, scale, s["annulus"], (lens["x0"], lens["y0"])) & good
@@ -83,7 +107,7 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
     arrays = {
         "image": image[cut],
         "std": std,
-        "shipped_std": noise_map[cut],
+        "shipped_std": data.noise_map[cut],
         "psf": psf,
         "rho": sky.rho,
         "keep": keep[cut].astype(np.uint8),
@@ -105,6 +129,7 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
         "subpixels": s["subpixels"],
         "unit": unit,
         "units": dict.fromkeys(("image", "std", "shipped_std", "fit_source"), unit),
+        "axes": AXES,
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "light": {"sigmas": list(model.sigmas), "parameters": light.tolist()},
@@ -125,7 +150,7 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
             "variance_per_flux_on_sky": sky.slope,
         },
         "einstein_radius": "intermediate axis: mean convergence 1 inside the ellipse of area pi theta_E^2",
-        "assumptions": ASSUMPTIONS,
+        "assumptions": [*ASSUMPTIONS, ORIENTATION[data.transform is not None]],
     }
     attrs["numbers"] = {
         "einstein_radius_arcsec": lens["theta_E"],
@@ -144,7 +169,45 @@ def assemble(s: dict[str, Any], image, noise_map, psf, good, sky: SkyNoise, mode
         "arc_light_inside_frame": inside,
         "arc_light_inside_annulus": float(fit.arcs.numpy()[keep[inner]].sum() / fit.arcs.sum()),
     }
+    if s["published_einstein_radius"] is not None:
+        attrs["numbers"]["einstein_radius_over_published"] = lens["theta_E"] / s["published_einstein_radius"]
+    if s["redshifts"] is not None:
+        attrs["numbers"] |= distances(*s["redshifts"])
+    if s["sky_center"] is not None and data.transform is not None:
+        step = data.transform / scale * source_scale
+        attrs["wcs"] = sky_cards(s["sky_center"], step, fit.center, source_scale, pixels)
     return arrays, attrs
+
+
+def distances(z_lens: float, z_source: float) -> dict[str, float]:
+    """Redshifts, and what an arcsec is at them (proper kpc; Planck 2018, arXiv:1807.06209, as in astropy)."""
+    from astropy.cosmology import Planck18
+
+    kpc = [float(Planck18.kpc_proper_per_arcmin(z).value) / 60 for z in (z_lens, z_source)]
+    names = ("lens_redshift", "source_redshift", "lens_kpc_per_arcsec", "source_kpc_per_arcsec")
+    return dict(zip(names, (z_lens, z_source, *kpc), strict=True))
+
+
+def sky_cards(position: list[float], step: np.ndarray, middle, scale: float, pixels: int) -> dict[str, Any]:
+    """FITS cards of the source frame, gnomonic around the middle of the image.
+
+    Arguments:
+        position: right ascension and declination of the middle of the image (degrees).
+        step: change of (right ascension, declination) per pixel of the frame in (x, y), `(2, 2)` (arcsec).
+        middle: x, y of the middle of the frame from the middle of the image (arcsec). scale: pixel (arcsec).
+    """
+    return {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+        "CUNIT1": "deg",
+        "CUNIT2": "deg",
+        "CRPIX1": (pixels + 1) / 2 - middle[0] / scale,
+        "CRPIX2": (pixels + 1) / 2 - middle[1] / scale,
+        "CRVAL1": position[0],
+        "CRVAL2": position[1],
+        **{f"CD{i + 1}_{j + 1}": float(step[i, j]) / 3600 for i in (0, 1) for j in (0, 1)},
+        "RADESYS": "ICRS",
+    }
 
 
 def traced_inside(
@@ -156,31 +219,3 @@ def traced_inside(
     inside = ((x - ax - center[0]).abs() < width / 2) & ((y - ay - center[1]).abs() < width / 2)
     bright = np.where(arcs > 3 * sigma, arcs, 0.0)
     return float(bright[inside.numpy()].sum() / bright.sum())
-
-
-def read_imaging(files: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Image, noise map, PSF of unit sum, and which pixels are good, of FITS files by role; all checked.
-
-    The mask limits the fit and the data, not the sky on which the noise is measured. Masked pixels that are not finite
-    are filled with the median, so that nothing spreads from them; they are never data.
-    """
-    missing = {"image", "noise_map", "psf"} - set(files)
-    if missing:
-        raise io.InputError(
-            f"lens: no file for {', '.join(sorted(missing))}; add its row to config/datasets.tsv"
-        )
-    image = io.read_fits(files["image"])
-    noise_map = io.read_fits(files["noise_map"], image.shape)
-    psf = io.read_fits(files["psf"])
-    mask = io.read_fits(files["mask"], image.shape) != 0 if "mask" in files else np.zeros(image.shape, bool)
-    names = {"image": files["image"], "noise": files["noise_map"], "psf": files["psf"]}
-    io.check_imaging(
-        image, noise_map, psf, mask, names | ({"mask": files["mask"]} if "mask" in files else {})
-    )
-    if any(n % 2 == 0 for n in image.shape):
-        raise io.InputError(
-            f"{files['image']}: shape {image.shape} has no middle pixel; cut it to odd sides on the lens"
-        )
-    for array in (image, noise_map):
-        array[~np.isfinite(array)] = np.median(array[np.isfinite(array)])
-    return image, noise_map, psf / psf.sum(), ~mask

@@ -30,9 +30,11 @@ from ..operators.interferometry import Interferometer, primary_beam, to_complex
 from ..operators.toeplitz import ToeplitzNormal
 from ..operators.uvplane import average_cells, briggs_weights
 from .base import Observation, Panel, Problem
+from .closure import closure_misfit
 from .flux import Moments, fit_flux_scale, moments_of
 from .radio_real import observe_radio
 from .radio_simulated import cell_of, simulate_radio
+from .ring import ring_diameter
 
 __all__ = ["SETTINGS", "RadioProblem"]
 
@@ -59,6 +61,11 @@ SETTINGS = {
         "phase_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
             "default": None, "unit": "degree",
             "description": "Real data: right ascension and declination of the phase centre, for FITS files."},
+        "ring": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
+            "maxItems": 2, "default": None, "unit": "arcsec",
+            "description": "Real data: least and largest radius of a ring whose diameter is measured on each sample."},
+        "closure_interval": {"type": "number", "exclusiveMinimum": 0, "default": 300.0, "unit": "s",
+            "description": "Real data: visibilities are averaged over this long before closure phases are taken."},
         "calibrate_weights": {"type": "boolean", "default": True,
             "description": "Real data: bring weights into agreement with the scatter of neighbours."},
         "source": {"type": "string", "enum": ["disk", "held_out"], "default": "disk",
@@ -202,7 +209,9 @@ class RadioProblem(Problem):
         """Fit of samples x (n, 1, h, w) to the visibilities, and their mean against CLEAN.
 
         Keys: `chi2_dof`, of each sample, over 2 M real data; `chi2_dof_cells` likewise of the residual visibilities
-        averaged in cells a quarter of 1 / field wide, which leaves fewer data and shows a misfit better. With a truth:
+        averaged in cells a quarter of 1 / field wide, which leaves fewer data and shows a misfit better;
+        `closure_..._chi2_dof` on closure phases that came with the data, and `ring_diameter_microarcsec`, where asked
+        for. With a truth:
         root mean squares of the error of the posterior mean, CLEAN's restored image and the dirty image, over the root
         mean square of the truth (`rmse`, `rmse_clean`, `rmse_dirty`), and the same with truth and posterior mean at
         the resolution of the restoring beam (`..._at_beam`).
@@ -223,6 +232,12 @@ class RadioProblem(Problem):
             "beam_minor_arcsec": beam.minor,
             "clean_components": self.clean.iterations,
         }
+        if self.settings["ring"] is not None:
+            found["ring_diameter_microarcsec"] = np.array(
+                [1e6 * ring_diameter(p[0], scale, self.settings["ring"]) for p in physical.numpy()]
+            )
+        for role in self.closures:
+            found[f"{role}_chi2_dof"] = self.closure_misfit(role, physical)
         if "truth" in self.observation.arrays:
             truth, mean = self.truth, physical[:, 0].mean(0).numpy()
             images = {"": mean, **{f"_{name}": image for name, image in self.baselines().items()}}
@@ -236,6 +251,21 @@ class RadioProblem(Problem):
         return found
 
     @property
+    def closures(self) -> list[str]:
+        """Sets of closure phases that came with the data."""
+        return [name.removesuffix("_phase") for name in self.observation.arrays if name.endswith("_phase")]
+
+    def closure_misfit(self, role: str, physical: Tensor) -> np.ndarray:
+        """r' C^-1 r / K of images (n, 1, h, w) in Jy per pixel on one set of closure phases, `(n,)`."""
+        uv, phase, covariance = (
+            np.asarray(self.observation.arrays[f"{role}_{name}"], dtype=np.float64)
+            for name in ("uv", "phase", "covariance")
+        )
+        A = Interferometer(uv.reshape(-1, 2), self.shape[1:], self.pixel_scale, self.beam, eps=1e-9)
+        model = to_complex(A(physical)).numpy().reshape(len(physical), -1, 3)
+        return closure_misfit(model, phase, covariance)
+
+    @property
     def truth(self) -> np.ndarray:
         """The simulated sky in physical units, `(h, w)`."""
         return self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
@@ -247,9 +277,11 @@ class RadioProblem(Problem):
         left = self.back_projected(r[None])[0].reshape(mean.shape) / self.beam / math.sqrt(self.weights.sum())
         step = -(-len(self.uv) // SHOWN)
         points = 1e-3 * np.concatenate((self.uv[::step], -self.uv[::step])).T
+        far = np.abs(points).max() > 1e6
+        points, length = (1e-6 * points, "gigawavelength") if far else (points, "kilowavelength")
         found = [
             Panel(1e3 * self.clean.dirty, "dirty image", scale, "mJy / beam", "dirty"),
-            Panel(points, "baselines (u, v)", 0.0, "kilowavelength", "uv", "points"),
+            Panel(points, "baselines (u, v)", 0.0, length, "uv", "points"),
             Panel(1e3 * self.baselines()["clean"], "CLEAN", scale, unit, "source"),
             Panel(left.numpy(), "residual dirty image / sigma", scale, "sigma", "sigma", "signed"),
             Panel(mean.numpy(), "posterior mean", scale, unit, "source"),

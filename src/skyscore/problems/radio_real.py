@@ -11,7 +11,9 @@ from scipy.optimize import nnls
 
 from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
+from .closure import closure_phases
 from .radio_simulated import cell_of, check_sampling
+from .uvfits import is_uvfits, read_uvfits
 
 __all__ = ["observe_radio", "read_visibilities"]
 
@@ -26,13 +28,17 @@ ASSUMPTIONS = [
 
 
 def read_visibilities(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """uv (M, 2) in wavelengths, V (M,) complex in Jy, weights (M,) in Jy^-2, of a NumPy archive with u, v, V, weights.
+    """uv (M, 2) in wavelengths, V (M,) complex in Jy, weights (M,) in Jy^-2, of a UVFITS file
+    (:mod:`skyscore.problems.uvfits`) or of a NumPy archive with u, v, V, weights.
 
     Rows of no weight and autocorrelations (u = v = 0) are left out.
 
     Raises:
         InputError: not such a file, or values that are not finite, or no row left.
     """
+    if is_uvfits(path):
+        found = read_uvfits(path)
+        return found.uv, found.V, found.weights
     if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle, and say how to load that
         raise InputError(f"{path}: not a NumPy archive of visibilities; download it again")
     with reading(path, "NumPy archive of visibilities", "download it again"):
@@ -62,7 +68,7 @@ def observe_radio(
 
     Arguments:
         s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.radio`.
-        files: by role: visibilities.
+        files: by role: visibilities; and `closure_...`, UVFITS files whose closure phases are a check of the image.
         pixels: side of the frame.
 
     Raises:
@@ -83,12 +89,19 @@ def observe_radio(
         uv, V, weights = average_cells(uv, V, weights, cell_of(s["field"], s["cell"]))
     scale = s["field"] / pixels
     arrays = {"uv": uv, "visibilities": np.concatenate((V.real, V.imag)), "weights": weights}
+    for role in sorted(role for role in files if role.startswith("closure")):
+        triangles = closure_phases(read_uvfits(files[role]), s["closure_interval"])
+        if not len(triangles["phase"]):
+            raise InputError(f"{files[role]}: no triangle of strong visibilities; leave the row out")
+        numbers[f"{role}_phases"] = len(triangles["phase"])
+        arrays |= {f"{role}_{name}": array for name, array in triangles.items()}
     attrs = {
         "settings": s,
         "pixels": pixels,
         "pixel_scale": scale,
         "unit": "Jy / pixel",
         "units": {"uv": "wavelength", "visibilities": "Jy", "weights": "Jy-2"},
+        "axes": axes_of(arrays),
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "assumptions": ASSUMPTIONS,
@@ -101,6 +114,26 @@ def observe_radio(
     if s["phase_center"] is not None:
         attrs["wcs"] = sky(s["phase_center"], scale, pixels)
     return arrays, attrs
+
+
+def axes_of(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """Names of the axes of an observation's arrays, for its file."""
+    known = {
+        "uv": ("visibility", "component"),
+        "visibilities": ("part and visibility",),  # all real parts, then all imaginary parts
+        "weights": ("visibility",),
+        "singular_vectors": ("pixel", "mode"),
+        "singular_values": ("mode",),
+        "coefficients": ("mode",),
+    }
+    of_closure = {
+        "uv": ("triangle", "leg", "component"),
+        "phase": ("triangle",),
+        "covariance": ("triangle",) * 2,
+    }
+    return known | {
+        name: of_closure[name.rsplit("_", 1)[-1]] for name in arrays if name.startswith("closure")
+    }
 
 
 def scatter_in_cells(

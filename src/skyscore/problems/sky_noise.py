@@ -37,6 +37,7 @@ class SkyNoise:
         slope: measured d(variance) / d(flux) of the sky pixels, a check on 1 / (t spread).
         pixels: sky pixels used.
         measured: measured correlation at the lags of rho.
+        share: exposure of each pixel over t, `(H, W)`; 1 where one exposure holds for all.
     """
 
     std: float
@@ -46,10 +47,12 @@ class SkyNoise:
     slope: float
     pixels: int
     measured: np.ndarray
+    share: np.ndarray | float = 1.0
 
     def deviation(self, flux: np.ndarray) -> np.ndarray:
         """d, the standard deviation per pixel where the smooth flux model is `flux` (same shape and unit)."""
-        return np.sqrt(self.std**2 + np.clip(flux, 0, None) / (self.exposure * self.spread))
+        variance = self.std**2 + np.clip(flux, 0, None) / (self.exposure * self.spread)
+        return np.sqrt(variance / self.share)
 
 
 def measure_sky_noise(
@@ -59,6 +62,7 @@ def measure_sky_noise(
     radius: float = 3.0,
     kernel: int = 2,
     clip: float = 4.0,
+    exposure: np.ndarray | None = None,
 ) -> SkyNoise:
     """Noise law of `image` (H, W) from its pixels outside `radius` (arcsec) of the frame's middle.
 
@@ -67,11 +71,14 @@ def measure_sky_noise(
         scale: pixel (arcsec).
         kernel: half-side K of the kernel k (pixels); rho reaches to lag 2 K.
         clip: pixels further than this many standard deviations from the halo are sources and are left out.
+        exposure: of each pixel (H, W; seconds) where it differs; all of the variance goes with its inverse, as that of
+            the sky's and the galaxies' photons does, and that of the read noise of fewer frames.
 
     Raises:
         ValueError: if fewer than 1000 sky pixels are left.
     """
     (H, W), t = image.shape, effective_exposure(image, noise_map)
+    share = np.ones_like(image) if exposure is None else exposure / t
     y, x = np.mgrid[:H, :W].astype(float)
     x, y = (x - (W - 1) / 2) * scale, (y - (H - 1) / 2) * scale
     r, angle = np.hypot(x, y), np.arctan2(y, x)
@@ -79,25 +86,28 @@ def measure_sky_noise(
     good, B = sky.copy(), _halo_basis(r, angle, radius)
     variance = np.full_like(image, np.var(image[sky]))
     for _ in range(8):
-        weight = 1 / np.sqrt(variance[good])
+        weight = np.sqrt(share[good] / variance[good])
         amplitudes = np.linalg.lstsq(B[good] * weight[:, None], image[good] * weight, rcond=None)[0]
         halo = B @ amplitudes
-        deviate = (image - halo) / np.sqrt(variance)
+        deviate = (image - halo) / np.sqrt(variance / share)
         width = 1.4826 * np.median(np.abs(deviate[good]))
         sources = binary_dilation(sky & (np.abs(deviate) > clip * width), iterations=2)
         good = sky & ~sources
         # variance = s^2 + slope * halo by least squares, iteratively weighted
-        A, v = np.stack([np.ones(good.sum()), halo[good]], 1), (image[good] - halo[good]) ** 2
+        A, v = np.stack([np.ones(good.sum()), halo[good]], 1), share[good] * (image[good] - halo[good]) ** 2
         floor, slope = np.linalg.lstsq(A / variance[good][:, None], v / variance[good], rcond=None)[0]
         variance = np.maximum(floor + slope * halo, 0.1 * np.median(v))
     if good.sum() < 1000:
         raise ValueError(f"only {good.sum()} sky pixels outside {radius} arcsec; widen the image or the sky")
-    measured = autocorrelation(np.where(good, (image - halo) / np.sqrt(variance), 0.0), good, 2 * kernel)
+    measured = autocorrelation(
+        np.where(good, (image - halo) / np.sqrt(variance / share), 0.0), good, 2 * kernel
+    )
     rho = kernel_correlation(measured, kernel)
     spread = float(rho.sum())
     # with the slope held to the photon noise of the shipped exposure, the sky level is the mean of what remains
     s2 = float(np.mean(v - np.clip(halo[good], 0, None) / (t * spread)))
-    return SkyNoise(math.sqrt(s2), rho, t, spread, float(slope), int(good.sum()), measured)
+    kept = 1.0 if exposure is None else share
+    return SkyNoise(math.sqrt(s2), rho, t, spread, float(slope), int(good.sum()), measured, kept)
 
 
 def effective_exposure(image: np.ndarray, noise_map: np.ndarray) -> float:

@@ -1,0 +1,41 @@
+"""The diameter of a ring: twice the mean radius at which profiles from its middle peak.
+
+The middle is where the radii of the peaks, over all directions, are most alike.
+
+Reference: EHT Collaboration (2019), ApJL 875, L4, section 9.1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+__all__ = ["ring_diameter"]
+
+
+def ring_diameter(
+    image: np.ndarray, scale: float, radii: tuple[float, float], directions: int = 72, steps: int = 60
+) -> float:
+    """Diameter of the ring in `image` (H, W), in the unit of `scale`, its pixel.
+
+    Arguments:
+        radii: least and largest radius of a peak that is looked for, in the same unit.
+        directions, steps: profiles, and points of each.
+    """
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    bright = np.clip(image, 0, None)
+    y0, x0 = (float((grid * bright).sum() / bright.sum()) for grid in (rows, columns))
+    angle = np.linspace(0, 2 * np.pi, directions, endpoint=False)
+    r = np.linspace(*radii, steps) / scale
+    dy, dx = np.sin(angle)[:, None] * r, np.cos(angle)[:, None] * r
+    best, found = np.inf, np.nan
+    reach = radii[1] / scale / 2
+    offsets = np.linspace(-reach, reach, 17)
+    for oy in offsets:
+        for ox in offsets:
+            profiles = map_coordinates(image, [y0 + oy + dy, x0 + ox + dx], order=1)
+            top = profiles.argmax(1)
+            peak, lost = r[top], np.mean((top == 0) | (top == steps - 1))  # a peak at a limit is none
+            if peak.std() / peak.mean() + lost < best:
+                best, found = peak.std() / peak.mean() + lost, 2 * scale * float(peak.mean())
+    return found
