@@ -19,6 +19,8 @@ LOADERS = (
     "cut_out",
     "map",
     "visibilities",
+    "uvfits",
+    "table",
     "weights",
     "dataset",
     "part",

@@ -57,7 +57,8 @@ def read_imaging(files: dict[str, str], scale: float | None = None) -> Imaging:
     missing = ({"image", "psf"} if cut_out else {"image", "noise_map", "psf"}) - set(files)
     if missing:
         raise io.InputError(
-            f"lens: no file for {', '.join(sorted(missing))}; add its row to config/datasets.tsv"
+            f"{files.get('image', 'lens')}: no file for {', '.join(sorted(missing))} with it; add its row to "
+            "config/datasets.tsv, or give an undamaged HDF5 cut-out"
         )
     found = read_cut_out(files, scale) if cut_out else read_separate(files)
     shape = found.image.shape
