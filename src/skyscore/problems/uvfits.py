@@ -1,7 +1,7 @@
 """Visibilities in UVFITS: random groups of FITS, the exchange format of interferometers.
 
 Its phases are V = sum I exp(+2 pi i (u l + v m)), as AIPS and CASA have them; here the sign is the other one, and so
-what is read is the complex conjugate. The ring of M87 is then brightest in the south, where it was seen.
+what is read is the complex conjugate.
 
 Reference: Greisen (2020), AIPS Memo 117.
 """
