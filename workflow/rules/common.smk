@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -31,13 +32,18 @@ def holds(node, keys):
     return True
 
 
+@cache
+def settings_in(path):
+    return yaml.safe_load(Path(path).read_text())
+
+
 def source_of(keys):
     """Where a setting comes from: the command line, else the last configuration file that holds it."""
     given = workflow.config_settings
     if keys and holds(dict(given.config), keys):
         return "--config"
     for path in [*reversed(given.configfiles), BASE / "config" / "config.yaml"]:
-        if holds(yaml.safe_load(Path(path).read_text()), keys):
+        if holds(settings_in(path), keys):
             return os.path.relpath(path)
     return "configuration"
 
