@@ -66,7 +66,7 @@ def test_a_mass_is_where_it_is_on_the_sky(catalogue):
     assert len(arrays["clusters"]) == 1 and (z, mass) == (0.35, 8.0)  # the other one is lighter than 3e13
     here, elsewhere, sd = cluster_check(E[None], arrays["clusters"], arrays["keep"] > 0)
     assert here[0] > elsewhere + 4 * sd
-    assert attrs["wcs"]["CDELT1"] < 0 < attrs["wcs"]["CDELT2"]
+    assert attrs["wcs"]["CD1_1"] < 0 < attrs["wcs"]["CD2_2"]
 
 
 def test_means_and_noise_are_those_of_the_galaxies_of_a_pixel(catalogue):

@@ -13,7 +13,8 @@ from scipy.integrate import quad
 
 from skyscore import io
 from skyscore.problems.lens_files import read_imaging
-from skyscore.problems.lens_real import distances, sky_cards
+from skyscore.problems.lens_real import distances
+from skyscore.problems.sky import EAST_LEFT, sky_cards
 from skyscore.problems.sky_noise import SkyNoise, measure_sky_noise
 
 SCALE = 0.05
@@ -117,8 +118,9 @@ def test_noise_is_measured_alike_from_unequal_exposures():
 def test_cards_of_the_source_frame_say_where_it_is():
     """The middle of the image lies at the given position; a step in +x goes west, in +y north, by a source pixel."""
     scale, pixels, middle = 0.0375, 64, (0.12, -0.06)
-    wcs = WCS(sky_cards([246.9, -0.9], scale * np.diag([-1.0, 1.0]), middle, scale, pixels))
-    at = np.array([(pixels - 1) / 2 - middle[0] / scale, (pixels - 1) / 2 - middle[1] / scale])
+    reference = [(pixels + 1) / 2 - offset / scale for offset in middle]
+    wcs = WCS(sky_cards([246.9, -0.9], scale / 3600 * EAST_LEFT, pixels, reference))
+    at = np.array(reference) - 1
     ra, dec = np.transpose(wcs.wcs_pix2world([at, at + np.array([1, 0]), at + np.array([0, 1])], 0))
     assert ra[0] == pytest.approx(246.9, abs=1e-9) and dec[0] == pytest.approx(-0.9, abs=1e-9)
     assert (ra[1] - ra[0]) * math.cos(math.radians(0.9)) * 3600 == pytest.approx(-scale, rel=1e-4)

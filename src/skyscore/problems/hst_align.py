@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label, map_coordinates
@@ -19,7 +19,6 @@ __all__ = [
     "pixel_of",
     "place_stamp",
     "read_wcs",
-    "scene_cards",
 ]
 
 BRIGHT = 8.0  # peak of the sources that align the frames, on the broad frame [core sigma]
@@ -138,12 +137,3 @@ def cut(frame: Frame, corner: tuple[int, int], side: int) -> tuple[np.ndarray, n
     """Image and good pixels of a stamp."""
     box = tuple(slice(c, c + side) for c in corner)
     return frame.image[box], frame.good[box]
-
-
-def scene_cards(place: Place, share: float, pixels: int) -> dict[str, Any]:
-    """FITS cards of the scene: a gnomonic projection about its middle, along the axes of the HST frame."""
-    cd = place.cd * share
-    cards = {"RADESYS": "ICRS"}
-    for k, (kind, at) in enumerate(zip(("RA---TAN", "DEC--TAN"), place.sky, strict=True), 1):
-        cards |= {f"CTYPE{k}": kind, f"CUNIT{k}": "deg", f"CRPIX{k}": (pixels + 1) / 2, f"CRVAL{k}": at}
-    return cards | {f"CD{i + 1}_{j + 1}": float(cd[i, j]) for i in range(2) for j in range(2)}

@@ -12,10 +12,11 @@ import numpy as np
 
 from .. import io
 from ..simulate.sky import Frame, Sky, corners, disjoint, read_frame, split_rows
-from .hst_align import alignment, cut, offsets_of_sources, pixel_of, place_stamp, read_wcs, scene_cards
+from .hst_align import alignment, cut, offsets_of_sources, pixel_of, place_stamp, read_wcs
 from .hst_check import noise_shares
 from .hst_psf import REACH, Matched, match_width
 from .hst_simulated import moffat_psf
+from .sky import sky_cards
 from .sky_noise import autocorrelation, kernel_correlation
 
 __all__ = ["ASSUMPTIONS", "observe_hst"]
@@ -215,7 +216,7 @@ def observe_hst(
         "units": {"images": unit, "sharp": sharp_unit, "xi": "core sigma squared", "offsets": "arcsec"},
         "flux_scale": 1.0,
         "flux_offset": 0.0,
-        "wcs": scene_cards(place, 1 / ratio, pixels),
+        "wcs": sky_cards(place.sky, place.cd / ratio, pixels),  # along the axes of the frame
         "assumptions": ASSUMPTIONS,
         "numbers": {
             "noise_variance": float(xi[side - 1, side - 1]),

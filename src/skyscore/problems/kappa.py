@@ -115,25 +115,24 @@ class KappaProblem(Problem):
 
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
         """Kaiser-Squires with the best smoothing, the Wiener filter (both by the moments), and a sparse starlet map."""
-        power = self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
-        instrument = (self.operator, self.data, self.noise)
+        power, instrument = self.power(moments), (self.operator, self.data, self.noise)
         found = {
             "kaiser_squires": kaiser_squires(*instrument, power),
-            "wiener": self.wiener(self.data, moments),
+            "wiener": wiener_map(*instrument, power),
             "starlet": starlet_map(*instrument),
         }
         return {name: image.numpy() for name, image in found.items()}
 
-    def wiener(self, y: Tensor, moments: Moments) -> Tensor:
-        """The Wiener filter of data `(M,)`, a convergence `(H, W)`."""
-        power = self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
-        return wiener_map(self.operator, y, self.noise, power)
+    def power(self, moments: Moments) -> Tensor:
+        """Variances `(H, W)` of the cosine modes of the convergence."""
+        return self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
 
     def estimates(self, y: Tensor, draws: np.ndarray) -> np.ndarray:
         if not self.large:
             return super().estimates(y, draws)
-        moments, unit = moments_of(draws), self.observation.attrs["flux_scale"]
-        return np.stack([(self.wiener(one, moments) / unit).numpy()[None] for one in y.double()])
+        power, unit = self.power(moments_of(draws)), self.observation.attrs["flux_scale"]
+        maps = [wiener_map(self.operator, one, self.noise, power) / unit for one in y]
+        return torch.stack(maps)[:, None].numpy()
 
     # ------------------------------------------------------------------ checks and figure
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import io
 from ..simulate.convergence import UNIT
+from .sky import EAST_LEFT, sky_cards
 
 __all__ = ["cluster_check", "observe_shear", "read_catalogue", "read_clusters"]
 
@@ -68,19 +69,6 @@ def read_clusters(path: str) -> np.ndarray:
     return np.array(table)
 
 
-def sky_cards(center: tuple[float, float], scale: float, pixels: int) -> dict[str, Any]:
-    """FITS cards of a gnomonic projection around `center` [degree], pixels of `scale` [arcmin], east to the left."""
-    middle = (pixels + 1) / 2
-    axes = [("RA---TAN", center[0], -scale / 60), ("DEC--TAN", center[1], scale / 60)]
-    return {"RADESYS": "ICRS"} | {
-        f"{key}{k}": value
-        for k, (kind, at, step) in enumerate(axes, 1)
-        for key, value in (
-            ("CTYPE", kind), ("CUNIT", "deg"), ("CRPIX", middle), ("CRVAL", at), ("CDELT", step)
-        )
-    }  # fmt: skip
-
-
 def to_pixels(cards: dict[str, Any], ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Column and row, from 0 at the centre of the first pixel, of places on the sky [degree]."""
     from astropy.io.fits import Header
@@ -109,7 +97,7 @@ def observe_shear(
     found = read_catalogue(files)
     ra, dec, w = found["ra"], found["dec"], found["weight"]
     center = s["center"] or [float((v.min() + v.max()) / 2) for v in (ra, dec)]
-    cards = sky_cards(center, s["pixel_scale"], pixels)
+    cards = sky_cards(center, s["pixel_scale"] / 60 * EAST_LEFT, pixels)
     x, y = to_pixels(cards, ra, dec)
     column, row = np.rint(x), np.rint(y)
     inside = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels) & (w > 0)

@@ -18,6 +18,7 @@ from .lens_files import Imaging, read_imaging
 from .lens_fit import MASS, mass_parameters
 from .lens_light import LightModel
 from .lens_model import LensModel, fit_lens
+from .sky import sky_cards
 from .sky_noise import SkyNoise, measure_sky_noise
 
 __all__ = ["ASSUMPTIONS", "observe_lens"]
@@ -174,8 +175,9 @@ def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, 
     if s["redshifts"] is not None:
         attrs["numbers"] |= distances(*s["redshifts"])
     if s["sky_center"] is not None and data.transform is not None:
-        step = data.transform / scale * source_scale
-        attrs["wcs"] = sky_cards(s["sky_center"], step, fit.center, source_scale, pixels)
+        step = data.transform / scale * source_scale / 3600
+        middle = [(pixels + 1) / 2 - offset / source_scale for offset in fit.center]
+        attrs["wcs"] = sky_cards(s["sky_center"], step, pixels, middle)
     return arrays, attrs
 
 
@@ -186,28 +188,6 @@ def distances(z_lens: float, z_source: float) -> dict[str, float]:
     kpc = [float(Planck18.kpc_proper_per_arcmin(z).value) / 60 for z in (z_lens, z_source)]
     names = ("lens_redshift", "source_redshift", "lens_kpc_per_arcsec", "source_kpc_per_arcsec")
     return dict(zip(names, (z_lens, z_source, *kpc), strict=True))
-
-
-def sky_cards(position: list[float], step: np.ndarray, middle, scale: float, pixels: int) -> dict[str, Any]:
-    """FITS cards of the source frame, gnomonic around the middle of the image.
-
-    Arguments:
-        position: right ascension and declination of the middle of the image (degrees).
-        step: change of (right ascension, declination) per pixel of the frame in (x, y), `(2, 2)` (arcsec).
-        middle: x, y of the middle of the frame from the middle of the image (arcsec). scale: pixel (arcsec).
-    """
-    return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CUNIT1": "deg",
-        "CUNIT2": "deg",
-        "CRPIX1": (pixels + 1) / 2 - middle[0] / scale,
-        "CRPIX2": (pixels + 1) / 2 - middle[1] / scale,
-        "CRVAL1": position[0],
-        "CRVAL2": position[1],
-        **{f"CD{i + 1}_{j + 1}": float(step[i, j]) / 3600 for i in (0, 1) for j in (0, 1)},
-        "RADESYS": "ICRS",
-    }
 
 
 def traced_inside(

@@ -13,6 +13,7 @@ from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
 from .closure import closure_phases
 from .radio_simulated import cell_of, check_sampling
+from .sky import EAST_LEFT, sky_cards
 from .uvfits import is_uvfits, read_uvfits
 
 __all__ = ["observe_radio", "read_visibilities"]
@@ -112,7 +113,7 @@ def observe_radio(
         },
     }
     if s["phase_center"] is not None:
-        attrs["wcs"] = sky(s["phase_center"], scale, pixels)
+        attrs["wcs"] = sky_cards(s["phase_center"], scale / 3600 * EAST_LEFT, pixels, projection="SIN")
     return arrays, attrs
 
 
@@ -209,21 +210,3 @@ def squared_amplitude(uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: 
     number = cells_of(uv, cell)[2]
     _, mean, W = average_cells(uv, V, weights, cell)
     return np.maximum(np.abs(mean) ** 2 - 2 / W, 0)[number]
-
-
-def sky(center: list[float], scale: float, pixels: int) -> dict[str, Any]:
-    """FITS cards of an orthographic projection around `center` (right ascension, declination; degrees)."""
-    middle = (pixels + 1) / 2
-    return {
-        "CTYPE1": "RA---SIN",
-        "CTYPE2": "DEC--SIN",
-        "CUNIT1": "deg",
-        "CUNIT2": "deg",
-        "CRPIX1": middle,
-        "CRPIX2": middle,
-        "CRVAL1": center[0],
-        "CRVAL2": center[1],
-        "CDELT1": -scale / 3600,  # columns grow to the west
-        "CDELT2": scale / 3600,
-        "RADESYS": "ICRS",
-    }

@@ -68,7 +68,6 @@ class ParticleFilter(Sampler):
             0 for the published kernel.
     """
 
-    needs_svd = True
     joint = False
     interacting = True
 

@@ -54,9 +54,6 @@ class FPSSMC(ParticleFilter):
     name = "fpssmc"
     reference = "Dou & Song (2024), ICLR"
     failure = "data counted once a level: too narrow where they are noisy"
-    needs_vjp = False
-    needs_density = True
-    needs_svd = True
     exact_for = "noiseless data, as the particles and the steps go to infinity"
 
     def __init__(self, *, particles: bool = True, eta: float | None = None, **options):

@@ -41,9 +41,6 @@ class MCGDiff(ParticleFilter):
     name = "mcgdiff"
     reference = "Cardoso et al. (2023), arXiv:2308.07983"
     failure = "few ancestors are left where many directions are observed; too narrow in few levels"
-    needs_vjp = False
-    needs_density = True
-    needs_svd = True
     exact_for = "any prior, as the particles and the steps go to infinity"
 
     def run(self, sigmas: list[float], n: int) -> Tensor:

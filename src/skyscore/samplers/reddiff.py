@@ -64,10 +64,6 @@ class REDDiff(Sampler):
     name = "reddiff"
     reference = "Mardani et al. (2023), arXiv:2305.04391"
     failure = "mode seeking: samples without a posterior spread"
-    needs_vjp = False
-    needs_density = True
-    needs_svd = True
-    exact_for = "nothing"
 
     def __init__(
         self,

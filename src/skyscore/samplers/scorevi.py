@@ -62,8 +62,6 @@ class ScoreVI(Sampler):
     reference = "Feng et al. (2023), arXiv:2304.11751; Feng & Bouman (2024), arXiv:2309.01949"
     failure = "reverse divergence: one mode, too narrow where the posterior is not Gaussian"
     needs_vjp = True
-    needs_density = True
-    needs_svd = True
     joint = False
     exact_for = "Gaussian priors, as the steps go to infinity"
 

@@ -40,9 +40,6 @@ class SMCDiff(ParticleFilter):
     name = "smcdiff"
     reference = "Trippe et al. (2022), arXiv:2206.04119"
     failure = "one noise path for all particles, whose few ancestors share its error in few levels"
-    needs_vjp = False
-    needs_density = True
-    needs_svd = True
     exact_for = "any prior, as the particles and the steps go to infinity"
 
     def prepare_data(self, sigmas: list[float], n: int) -> None:

@@ -76,8 +76,6 @@ class TDS(Sampler):
     reference = "Wu et al. (2023), arXiv:2306.17775, algorithm 1"
     failure = "particles collapse where the data are many; its best twist costs one product per pixel"
     needs_vjp = True
-    needs_density = True
-    needs_svd = True
     joint = False
     exact_for = "any prior, as the particles and the steps go to infinity"
 
