@@ -102,7 +102,8 @@ def test_parts_change_nothing(folder, sampler):
     paths = [drawn(folder, f"part{k}", sampler=sampler, first=2 * k, at_most=2) for k in range(3)]
     together, _, again = io.read_ensemble(paths)
     assert together == pytest.approx(whole, abs=1e-4)
-    assert again["nfe"] >= about["nfe"]  # each part learns about the prior by itself
+    # each part learns about the prior by itself: a level to start from, and the mass of hmc, a product per pixel
+    assert about["nfe"] <= again["nfe"] < about["nfe"] + (0.5 if sampler["name"] == "cla" else 256)
     with pytest.raises(io.InputError, match=r"part2\.h5: begins at simulation 4, expected 2"):
         io.read_ensemble([paths[0], paths[2]])
 

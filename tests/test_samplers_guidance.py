@@ -15,7 +15,7 @@ from test_samplers import run as run_scalar
 from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
-from skyscore.samplers import SAMPLERS, sample
+from skyscore.samplers import sample
 
 BLIND = [Coordinate(c.mean, c.variance, 0.0, 0.0) for c in COORDINATES]
 FINE = levels(10_000, low=1e-3)
@@ -288,21 +288,3 @@ def test_products_of_tmpd_are_counted():
     for kind, products in (("rows", 2), ("pixels", 2), ("full", 6)):
         s = sample("tmpd", prior, likelihood, 200, steps=20, covariance=kind)
         assert s.nvjp / s.nfe == pytest.approx(products, abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("tmpd", {"covariance": "row"}, "covariance must be one of rows, pixels, full"),
-        ("ddrm", {"eta": 1.1}, "between 0 and 1"),
-        ("ddrm", {"eta_b": -0.1}, "between 0 and 1"),
-        ("ddnm", {"step": "sde"}, '"ddim" or "ddpm"'),
-        ("ddnm", {"eta": 2.0}, "between 0 and 1"),
-        ("ddnm", {"travel": 0}, "at least 1"),
-        ("ddnm", {"repeats": 0}, "at least 1"),
-    ],
-)
-def test_wrong_options_are_named_in_one_line(name, options, message):
-    with pytest.raises(ValueError, match=message) as error:
-        SAMPLERS[name](steps=20, **options)
-    assert str(error.value).startswith(f"{name}: ") and "\n" not in str(error.value)

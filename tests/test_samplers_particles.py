@@ -196,21 +196,22 @@ def test_weights_of_modes(name):
 
 
 def test_sharp_data_make_the_three_agree():
-    """Without noise they are one method, and the posterior of what was not seen is the exact one, to the levels."""
+    """Without noise they are one method: what was not seen has the law of the chain, near the exact posterior's."""
     prior, likelihood = gaussian_problem((1e-3, 1e-3))
     exact = prior.posterior(likelihood)
     v = torch.linalg.eigh(exact.covariance)[1][:, -1]  # the direction that was not observed
     sd = float((v @ exact.covariance @ v).sqrt())
+    options = {"sigma_max": TOP, "sigma_min": LOW}
+    chain = Chain(prior, geometric(60, TOP, LOW))
     for name in FILTERS:
-        found = [
-            (s.x @ v - exact.mean @ v) / sd
-            for _, s in populations(name, prior, likelihood, 6, 500, steps=120, sigma_max=TOP)
-        ]
-        x = torch.stack(found)
-        assert abs(float(x.mean())) < 5 * float(x.mean(1).std()) / math.sqrt(6) + 0.02
-        assert (
-            abs(float(x.var(1).mean()) - 1) < 5 * float(x.var(1).std()) / math.sqrt(6) + 0.12
-        )  # ancestral steps are narrow
+        means, spreads = [], []
+        for sampler, found in populations(name, prior, likelihood, 8, 500, steps=61, **options):
+            mean, cov, _ = law(name, sampler, chain)
+            means.append(((found.x @ v).mean(0) - mean @ v)[None] / sd)
+            spreads.append(((found.x @ v).var(0) / (v @ cov @ v) - 1)[None])
+            assert float(v @ cov @ v) / sd**2 == pytest.approx(1, abs=0.2)  # ancestral steps are narrow
+        assert_zero(means, 0.05, f"{name}: mean")
+        assert_zero(spreads, 0.06, f"{name}: variance")
 
 
 def test_fps_without_particles_ends_at_its_closed_form():

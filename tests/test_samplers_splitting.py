@@ -9,8 +9,6 @@ from itertools import pairwise
 import pytest
 from recursions import COORDINATES, Coordinate, assert_law, levels, moments, ode_gain, run
 
-from skyscore.samplers import SAMPLERS
-
 BLIND = [Coordinate(c.mean, c.variance, 0.0, 0.0) for c in COORDINATES]
 
 
@@ -229,23 +227,3 @@ def test_langevin_tends_to_the_posterior():
 
 
 # ---------------------------------------------------------------------------- what all keep to
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("diffpir", {"lam": 0.0}, "lam must be positive"),
-        ("diffpir", {"zeta": 1.5}, "zeta must be between 0 and 1"),
-        ("daps", {"data_step": "metropolis"}, '"exact" or "langevin"'),
-        ("daps", {"ode_steps": 0}, "at least 1"),
-        ("daps", {"rate": 2.0}, "rate must be between 0 and 2"),
-        ("dcdp", {"momentum": 1.0}, "momentum < 1"),
-        ("dcdp", {"rate": 4.0}, "rate < 2"),
-        ("langevin", {"tau": 1.0}, "tau must be between 0 and 1"),
-        ("langevin", {"repeats": 0}, "repeats must be at least 1"),
-    ],
-)
-def test_wrong_options_are_named_in_one_line(name, options, message):
-    with pytest.raises(ValueError, match=message) as error:
-        SAMPLERS[name](steps=20, **options)
-    assert str(error.value).startswith(f"{name}: ") and "\n" not in str(error.value)

@@ -67,3 +67,30 @@ def test_a_map_too_large_to_decompose_is_refused_in_one_line(name):
     with pytest.raises(ValueError, match=f"^{name}: .*too large.*use pnpdm with matched") as error:
         sample(name, prior, IsometricLikelihood(A, ones, ones), 2, steps=20)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("tmpd", {"covariance": "row"}, "covariance must be one of rows, pixels, full"),
+        ("ddrm", {"eta": 1.1}, "between 0 and 1"),
+        ("ddrm", {"eta_b": -0.1}, "between 0 and 1"),
+        ("ddnm", {"step": "sde"}, '"ddim" or "ddpm"'),
+        ("ddnm", {"eta": 2.0}, "between 0 and 1"),
+        ("ddnm", {"travel": 0}, "at least 1"),
+        ("ddnm", {"repeats": 0}, "at least 1"),
+        ("diffpir", {"lam": 0.0}, "lam must be positive"),
+        ("diffpir", {"zeta": 1.5}, "zeta must be between 0 and 1"),
+        ("daps", {"data_step": "metropolis"}, '"exact" or "langevin"'),
+        ("daps", {"ode_steps": 0}, "at least 1"),
+        ("daps", {"rate": 2.0}, "rate must be between 0 and 2"),
+        ("dcdp", {"momentum": 1.0}, "momentum < 1"),
+        ("dcdp", {"rate": 4.0}, "rate < 2"),
+        ("langevin", {"tau": 1.0}, "tau must be between 0 and 1"),
+        ("langevin", {"repeats": 0}, "repeats must be at least 1"),
+    ],
+)
+def test_wrong_options_are_named_in_one_line(name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        SAMPLERS[name](steps=20, **options)
+    assert str(error.value).startswith(f"{name}: ") and "\n" not in str(error.value)

@@ -140,26 +140,31 @@ def moments_to(exact, x):
 
 
 @pytest.mark.parametrize(
-    ("options", "noise"),
+    ("options", "runs"),
     [
-        ({"steps": 900}, 0.5),
-        ({"steps": 900, "family": "low-rank", "rank": 2}, 0.5),
-        ({"steps": 3200, "prior_term": "ode", "flow_steps": 16}, 0.15),
+        ({"steps": 900}, 3),
+        ({"steps": 900, "family": "low-rank", "rank": 2}, 4),
+        ({"steps": 3200, "prior_term": "ode", "flow_steps": 16}, 1),
     ],
 )
-def test_variational_inference_is_exact_for_gaussian_priors(options, noise):
+def test_variational_inference_is_exact_for_gaussian_priors(options, runs):
     prior, likelihood = gaussian_problem()
-    found = run("scorevi", prior, likelihood, 20_000, draws=64, sigma_max=20.0, sigma_min=0.03, **options)
+    options = {"draws": 64, "sigma_max": 20.0, "sigma_min": 0.03, **options}
+    found = run("scorevi", prior, likelihood, 20_000, **options)
     mean, cov = moments_to(prior.posterior(likelihood), found.x)
     assert float(mean.abs().max()) < 5 / math.sqrt(20_000) + 0.08
     assert float((cov - torch.eye(3)).abs().max()) < 6 * math.sqrt(2 / 20_000) + 0.08
-    # the divergence is zero there: the bound on the evidence is that of the data, up to its constant, and the noise of
-    # the late steps, one level each for the surrogate
+    # the divergence is zero there: the bound on the evidence is that of the data, up to its constant and the noise of
+    # the late steps; the surrogate sees one level in each, so several runs are averaged
     A, y = likelihood.operator.matrix(torch.float64), likelihood.y
     S = A @ prior.covariance @ A.T + torch.diag(likelihood.std**2)
     law = torch.distributions.MultivariateNormal(A @ prior.mean, S)
     evidence = float(law.log_prob(y) + likelihood.std.log().sum() + math.log(2 * math.pi))
-    assert found.diagnostics["evidence_bound"] == pytest.approx(evidence, abs=noise)
+    bounds = [found] + [run("scorevi", prior, likelihood, 10, seed=k, **options) for k in range(1, runs)]
+    off = torch.tensor([each.diagnostics["evidence_bound"] - evidence for each in bounds])
+    error = float(off.std()) / math.sqrt(runs) if runs > 1 else 0.03
+    assert error < 0.15
+    assert abs(float(off.mean())) < 5 * error
 
 
 def test_a_diagonal_family_is_too_narrow():
@@ -195,26 +200,21 @@ def red_point(prior, likelihood, levels, pull):
 )
 def test_reddiff_ends_at_its_fixed_point(weight, pull):
     prior, likelihood = gaussian_problem()
-    found = run(
-        "reddiff",
-        prior,
-        likelihood,
-        64,
-        steps=2_000,
-        order="random",
-        weight=weight,
-        lam=100.0,
-        lr=0.01,
-        sigma_max=10.0,
-        sigma_min=0.05,
-    )
     point = red_point(prior, likelihood, geometric(1_999, 10.0, 0.05), lambda s: 100.0 * pull(s))
     exact = prior.posterior(likelihood)
     sd = exact.covariance.diagonal().sqrt()
-    # all chains have the same levels: their mean keeps the noise of the last ones
-    assert bool(((found.x.mean(0) - point).abs() < 0.2 * sd).all())
     assert bool(((point - exact.mean).abs() > 0.4 * sd).any())  # which is not the posterior's mean
-    assert bool((found.x.std(0) < 0.5 * sd).all())  # and its samples have no posterior spread
+    options = {"steps": 2_000, "order": "random", "weight": weight, "lam": 100.0, "lr": 0.01}
+    ends = [
+        run("reddiff", prior, likelihood, 64, seed=k, sigma_max=10.0, sigma_min=0.05, **options).x
+        for k in range(4)
+    ]
+    # all chains of a run have the same levels: their mean keeps the noise of the last ones
+    off = torch.stack([(x.mean(0) - point) / sd for x in ends])
+    error = off.std(0) / math.sqrt(len(ends))
+    assert float(error.max()) < 0.08
+    assert bool((off.mean(0).abs() < 5 * error + 0.02).all())
+    assert all(bool((x.std(0) < 0.5 * sd).all()) for x in ends)  # and samples have no posterior spread
 
 
 def test_reddiff_with_falling_levels_fits_the_noise():
