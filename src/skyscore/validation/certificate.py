@@ -16,7 +16,7 @@ What a test needs and was not measured counts as failed. Truths from held-out im
 bias are shown beside it and decide nothing: they test the prior, or see deviations too small to matter.
 
 Error rates at 64 simulations of 16 samples, measured on the Gaussian field of :mod:`skyscore.validation.control`: exact
-draws were refused in 1 of 100 seeds on 8 x 8 pixels and in 1 of 30 on 16 x 16; draws a tenth too wide or too narrow
+draws were refused in none of 100 seeds on 8 x 8 pixels and in 1 of 30 on 16 x 16; draws a tenth too wide or too narrow
 always (20 of 20 each), a twentieth too wide in 12 of 20 (8 x 8 pixels; power grows with the pixels that vary); CLA on
 each of the 4 seeds tried (8 x 8).
 """

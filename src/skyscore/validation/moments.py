@@ -1,25 +1,25 @@
 r"""Are posterior samples as far from their mean as the truth is? Mean squared z-scores, by pixel, scale and signal.
 
-For draws of the posterior the truth is one more of them, whatever the law: with sample mean :math:`\bar x_i` and
-unbiased sample variance :math:`v_i` of the S samples of simulation i,
+For draws of the posterior the truth :math:`\theta_i` is one more of the S samples of simulation i, whatever the law.
+So of their squared distances to the mean :math:`\bar p_i` of all S + 1, its share
 
-.. math:: E[(\theta_i - \bar x_i)^2] = (1 + 1/S) \, E[v_i], \qquad
-    z^2 = \frac{\sum_i (\theta_i - \bar x_i)^2}{(1 + 1/S) \sum_i v_i}
+.. math:: h_i = \frac{|\theta_i - \bar p_i|^2}{|\theta_i - \bar p_i|^2 + \sum_j |x_{ij} - \bar p_i|^2}, \qquad
+    E[h_i] = \frac 1{S + 1}, \qquad z^2 = \frac{S \, \bar h}{1 - \bar h}
 
-for each coordinate (a Fourier mode, a singular vector of the whitened operator), then averaged over the coordinates
-of a group. The ratio of sums is 1 up to O(1/N) for any posterior, O(1/N^2) by jackknife. The mean of single ratios
-would be (1 + 1/S) (S - 1) / (S - 3) for Gaussian posteriors and something else for others, and it scatters more at
-small S. Pixels are summed over too, :math:`z^2 = \sum_{ij} / \sum_{ij}`: in a dark corner light is a rare event, one
-pixel's sums over simulations hold one or two of them or none, and the mean over pixels of such ratios scatters several
-times more than the ratio of all sums (a test holds both).
-Above 1, samples are too narrow or off the truth; below, too wide.
-
-Standard errors are by jackknife over simulations, the only independent unit.
+with :math:`\bar h` the mean over simulations: 1 where samples are the posterior's; the squared errors over what the
+samples' variances make expected, where each simulation has many independent coordinates. Above 1, samples are too
+narrow or off the truth; below, too wide. The expectation of the share is exact at any S, for any law; and a share is
+bounded, so that no single simulation decides. (The ratio of the sums over simulations has the same expectation up to
+O(1/N), but where light is a rare event - a companion in a corner without data - it is decided by the few simulations in
+which there is some, and its own standard error does not know of those that were not drawn. A test holds both.)
+Standard errors are those of a mean over simulations, the only independent unit.
 
 Groups: all pixels; the half of them in which the prior varies less, and the other half; Fourier bands of wave number
 k = 0-2, 2-4, 4-8, ... cycles per image; singular vectors by the signal-to-noise ratio of their coefficient, s times the
 prior's standard deviation along it: below 1/3 (the prior decides), 1/3 to 3 (where approximations of the likelihood err
-most), above 3 (the data decide).
+most), above 3 (the data decide). Distances are summed over pixels as they are; Fourier modes and singular vectors, of
+very unlike power, each over its own sum over all simulations and their S + 1 images, which no exchange of truth and
+sample changes.
 
 `common_bias` is :math:`N |\bar e|^2 / \overline{|e|^2}` of the errors :math:`e_i = \theta_i - \bar x_i`, 1 if
 simulations have no error in common; its p-value is by random signs of the e_i (two-sided laws are assumed).
@@ -41,20 +41,22 @@ __all__ = [
     "lag_correlation",
     "mean_squared_z",
     "pixel_groups",
-    "pooled_squared_z",
     "signal_bands",
-    "z_ratio",
 ]
 
 FEW = 4  # vectors in a band
-MANY = 10  # simulations from which on the jackknife's estimate of a bias is better than none
 
 
-def z_ratio(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numerator and denominator of z^2 for each simulation and coordinate, `(N, D)` each, real or complex input.
+def mean_squared_z(
+    samples: np.ndarray, truths: np.ndarray, standardised: bool = False
+) -> tuple[float, float]:
+    """z^2 and its standard error, of coordinates taken together.
+
+    Simulations and coordinates in which neither truth nor samples vary (a masked pixel) are left out.
 
     Arguments:
-        samples: `(S, N, D)`; truths: `(N, D)`.
+        samples: `(S, N, D)`; truths: `(N, D)`, real or complex.
+        standardised: whether each coordinate counts the same.
 
     Raises:
         ValueError: for fewer than two samples.
@@ -62,34 +64,19 @@ def z_ratio(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.nda
     S = len(samples)
     if S < 2:
         raise ValueError("mean squared z needs at least two samples per simulation")
-    mean = samples.mean(0)
-    above = np.abs(truths - mean) ** 2
-    below = (1 + 1 / S) / (S - 1) * sum(np.abs(x - mean) ** 2 for x in samples)
-    return above, below
-
-
-def mean_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
-    """Mean over coordinates of the ratio of sums over simulations, and its standard error, both by jackknife.
-
-    Coordinates in which neither truth nor samples vary (a masked pixel) are left out.
-
-    Arguments:
-        above, below: as by :func:`z_ratio`, `(N, D)`.
-    """
-    use = (above.sum(0) > 0) | (below.sum(0) > 0)
-    above, below = above[:, use], below[:, use]
-    floor = 1e-12 * below.sum() / max(use.sum(), 1) + 1e-300
-    top, bottom, N = above.sum(0), below.sum(0), len(above)
-    value = (top / (bottom + floor)).mean()
-    without = np.array([((top - a) / (bottom - b + floor)).mean() for a, b in zip(above, below, strict=True)])
-    if N >= MANY:  # less the bias of a ratio of sums, to O(1 / N^2)
-        value = N * value - (N - 1) * without.mean()
-    return float(value), float(np.sqrt((N - 1) / N * np.square(without - without.mean()).sum()))
-
-
-def pooled_squared_z(above: np.ndarray, below: np.ndarray) -> tuple[float, float]:
-    """The ratio of sums over simulations and coordinates, and its standard error, both by jackknife."""
-    return mean_squared_z(above.sum(1, keepdims=True), below.sum(1, keepdims=True))
+    centre = (samples.sum(0) + truths) / (S + 1)
+    own = np.abs(truths - centre) ** 2
+    total = own + sum(np.abs(x - centre) ** 2 for x in samples)
+    if standardised:
+        weight = total.sum(0)
+        own, total = (np.divide(d, weight, out=np.zeros_like(d), where=weight > 0) for d in (own, total))
+    own, total = own.sum(1), total.sum(1)
+    share = own[total > 0] / total[total > 0]
+    if len(share) == 0:
+        return 1.0, 0.0  # nothing varies
+    h, error = share.mean(), share.std(ddof=1) / np.sqrt(len(share)) if len(share) > 1 else 0.0
+    h = min(h, 1 - 1e-9)  # samples without any spread
+    return float(S * h / (1 - h)), float(S * error / (1 - h) ** 2)
 
 
 def pixel_groups(
@@ -101,13 +88,14 @@ def pixel_groups(
         samples: `(S, N, D)`; truths: `(N, D)`.
         spread: the prior's standard deviation of each pixel `(D,)`, whose median parts the halves; None for no halves.
     """
-    above, below = z_ratio(samples, truths)
-    found = {"z2": pooled_squared_z(above, below)}
+    found = {"z2": mean_squared_z(samples, truths)}
     if spread is None:
         return found
     bright = spread > np.median(spread)
     halves = {"z2_faint": ~bright, "z2_bright": bright}
-    return found | {name: pooled_squared_z(above[:, half], below[:, half]) for name, half in halves.items()}
+    return found | {
+        name: mean_squared_z(samples[..., half], truths[:, half]) for name, half in halves.items()
+    }
 
 
 def fourier_bands(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -117,12 +105,13 @@ def fourier_bands(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[fl
     """
     H, W = truths.shape[-2:]
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(H, 1 / H), np.fft.fftfreq(W, 1 / W), indexing="ij"))
-    above, below = z_ratio(np.fft.fft2(samples, norm="ortho"), np.fft.fft2(truths, norm="ortho"))
+    waves, true_waves = np.fft.fft2(samples), np.fft.fft2(truths)
     ends, found = [0, *2 ** np.arange(1, int(np.log2(max(H, W) / 2)) + 1), np.inf], {}
     for low, high in pairwise(ends):
         band = (k >= low) & (k < high)
+        modes, true_modes = waves[..., band], true_waves[..., band]
         found[f"k{low}"] = mean_squared_z(
-            above[..., band].reshape(len(above), -1), below[..., band].reshape(len(below), -1)
+            modes.reshape(*modes.shape[:2], -1), true_modes.reshape(len(true_modes), -1), standardised=True
         )
     return found
 
@@ -138,10 +127,10 @@ def signal_bands(
 
     Keys `snr_low`, `snr_one`, `snr_high`; a band of fewer than four vectors is left out.
     """
-    above, below = z_ratio(samples @ V, truths @ V)
+    along, true_along = samples @ V, truths @ V
     bands = {"snr_low": snr < 1 / 3, "snr_one": (snr >= 1 / 3) & (snr <= 3), "snr_high": snr > 3}
     return {
-        name: mean_squared_z(above[:, band], below[:, band])
+        name: mean_squared_z(along[..., band], true_along[:, band], standardised=True)
         for name, band in bands.items()
         if band.sum() >= FEW
     }
