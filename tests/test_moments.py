@@ -74,7 +74,9 @@ def test_a_rare_bright_image_does_not_decide():
     assert np.mean(values) == pytest.approx(1, abs=4 * np.std(values) / 10)
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.3)
     assert np.std(sums) > 2 * np.std(values)
-    assert np.mean(np.abs(values - 1) < np.maximum(0.1, 4 * errors)) > 0.95  # what a certificate asks of bands
+    assert (
+        np.mean(np.abs(values - 1) < np.maximum(0.1, 4 * errors)) > 0.95
+    )  # what a certificate asks of bands
 
 
 def test_width_and_bias_show():

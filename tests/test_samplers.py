@@ -270,3 +270,13 @@ def test_langevin_correctors_run_and_are_counted(name):
 def test_correctors_leave_an_exact_sampler_exact():
     x = run("mmps", *scalar_problem(1.0), steps=100, correctors=2, tau=0.05, sigma_max=40.0).x
     assert_moments(x, *exact(1.0), slack=0.03)  # Langevin steps are unadjusted: bias of order tau
+
+
+def test_the_first_level_is_so_many_deviations_of_the_prior():
+    prior, likelihood = scalar_problem(4.0)
+    found = {
+        reach: run("cla", prior, likelihood, 4, steps=8, reach=reach).diagnostics for reach in (3.0, 10.0)
+    }
+    assert [found[reach]["sigma_max"] for reach in (3.0, 10.0)] == pytest.approx([6.0, 20.0], rel=1e-3)
+    with pytest.raises(ValueError, match="cla: reach must be at least 1"):
+        run("cla", prior, likelihood, 4, steps=8, reach=0.5)

@@ -98,8 +98,9 @@ class Sampler:
 
     Arguments:
         steps: noise levels.
-        sigma_max: first level; `None` takes 10 times the largest standard deviation of the prior, found by power
+        sigma_max: first level; `None` takes `reach` times the largest standard deviation of the prior, found by power
             iteration on the denoiser's Jacobian.
+        reach: that factor. Between 3 and 10 the data hardly speak, and levels there are missing further down.
         sigma_min: last level; `None` takes a tenth of the smallest standard deviation the data allow, at least
             5e-5 of the first level: ended with E[x0] at a level sigma, a direction of variance v keeps
             v / (v + sigma^2) of it.
@@ -127,10 +128,14 @@ class Sampler:
         sigma_max: float | None = None,
         sigma_min: float | None = None,
         batch: int = 1024,
+        reach: float = 10.0,
     ):
         if steps < 3:
             raise ValueError(f"{self.name}: steps must be at least 3, not {steps}")
+        if not reach >= 1:
+            raise ValueError(f"{self.name}: reach must be at least 1, not {reach}")
         self.steps, self.sigma_max, self.sigma_min, self.batch = steps, sigma_max, sigma_min, batch
+        self.reach = reach
 
     def __call__(
         self,
@@ -192,7 +197,7 @@ class Sampler:
 
     def range(self) -> tuple[float, float]:
         """First and last noise level."""
-        top = self.sigma_max if self.sigma_max is not None else 10 * self.prior_scale()
+        top = self.sigma_max if self.sigma_max is not None else self.reach * self.prior_scale()
         if self.sigma_min is not None:
             return top, self.sigma_min
         if self.data is None:

@@ -66,8 +66,10 @@ class ScoreCorrected(Sampler):
         """n samples of the posterior of each observation of a score likelihood."""
         surrogate = likelihood.surrogate
         shape, rows = tuple(surrogate.operator.in_shape), n * len(generators)
-        options = {"steps": self.steps, "sigma_max": self.sigma_max, "sigma_min": self.sigma_min}
-        guide = GUIDES[self.guidance](batch=self.batch, **options, **self.guide_options)
+        options = {
+            name: getattr(self, name) for name in ("steps", "sigma_max", "sigma_min", "batch", "reach")
+        }
+        guide = GUIDES[self.guidance](**options, **self.guide_options)
         start = guide(prior, surrogate, n, generators, progress)
         self.prior, self.likelihood, self.shape = (
             Counted(prior, shape, self.batch),
