@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast bench docs lint clean
+.PHONY: help demo test test-fast test-slurm bench docs lint clean
 
 CORES ?= all
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -30,6 +30,9 @@ test: $(INSTALLED) lint  ## the whole test suite, formatting and lint included
 
 test-fast: $(INSTALLED)  ## the tests without the end-to-end runs
 	pytest -m "not slow"
+
+test-slurm: $(INSTALLED)  ## profiles/slurm on a real SLURM that lives for minutes (root, Debian packages slurm-wlm and munge)
+	pytest -rs tests/slurm/run_on_slurm.py
 
 lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 	ruff check .

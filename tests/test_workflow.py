@@ -83,17 +83,34 @@ def test_real_without_a_real_problem_says_what_to_do(snakemake, workflow):
     assert "no real problem is configured; add --configfile config/real.yaml" in done.stdout
 
 
+def rules_of_workflow() -> set[str]:
+    texts = [path.read_text() for path in ROOT.glob("workflow/rules/*.smk")]
+    return {rule for text in texts for rule in re.findall(r"^rule (\w+):", text, re.M)}
+
+
 @pytest.mark.parametrize("name", ["slurm", "cluster-generic"])
 def test_cluster_profiles(snakemake, workflow, name):
+    """All jobs are planned, and a rule asks for what stands there: under SLURM for a GPU only if it says `gpu`."""
+    probe(workflow, 'for rule in workflow.rules:\n    print("asks:", rule.name, *rule.resources)')
     done = snakemake("-n", "--workflow-profile", f"profiles/{name}", *OVERLAYS["paper"], cwd=workflow)
     assert done.returncode == 0, done.stdout
-    profile = yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text())
-    rules = {
-        match
-        for path in ROOT.glob("workflow/rules/*.smk")
-        for match in re.findall(r"^rule (\w+):", path.read_text(), re.M)
-    }
-    assert set(profile["set-resources"]) <= rules
+    assert "sample" in jobs(done.stdout)
+    asked = {rule: names.split() for rule, names in re.findall(r"^asks: (\w+) (.+)$", done.stdout, re.M)}
+    asked = {rule: asked[rule] for rule in rules_of_workflow()}
+    with_gpu = {rule for rule, names in asked.items() if "gpu" in names}
+    trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
+    assert with_gpu == (trained if name == "slurm" else set(asked))  # {resources.gpu} must stand for a number
+
+
+def test_groups_of_the_slurm_profile_are_rules(root):
+    profile = yaml.safe_load((root / "profiles" / "slurm" / "profile.yaml").read_text())
+    assert set(profile["groups"]) <= rules_of_workflow()
+
+
+def test_memory_grows_with_each_attempt(snakemake, workflow):
+    """What a rule asks for when a profile's `retries` submits it again."""
+    probe(workflow, 'print("memory is", [growing(4000)(None, attempt) for attempt in (1, 2, 3)])')
+    assert "memory is [4000, 8000, 12000]\n" in snakemake("-n", "download", cwd=workflow).stdout
 
 
 def test_jobs_go_through_the_submit_command_of_a_cluster(snakemake, workflow, tmp_path):
@@ -181,7 +198,7 @@ def test_every_rule_says_what_a_scheduler_needs(block):
     rule = block.split(":")[0]
     for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "script"):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
-    assert re.search(r"mem_mb=\d+", block), rule
+    assert re.search(r"mem_mb=growing\(\d+\)", block), rule
     assert re.search(r"runtime=\d+", block), rule
     trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
     assert bool(re.search(r"^ +gpu=", block, re.MULTILINE)) == (rule in trained)

@@ -15,7 +15,7 @@ rule simulate:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         n=simulations_of,
@@ -44,7 +44,7 @@ rule sample_ensemble:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=720,
         gpu=1,
     params:
@@ -74,7 +74,7 @@ rule coverage_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -101,7 +101,7 @@ rule mira_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -130,7 +130,7 @@ rule moments_ensemble:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -165,7 +165,7 @@ rule pqmass_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -194,7 +194,7 @@ rule certify:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=growing(500),
         runtime=5,
     params:
         problem="{problem}",
@@ -219,7 +219,7 @@ rule control:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         settings=config["validation"]["control"],

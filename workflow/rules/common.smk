@@ -85,7 +85,15 @@ wildcard_constraints:
     exercise=one_of({problem["exercise"] for problem in config["problems"].values()} - {None}),
 
 
-# ---------------------------------------------------------------------------- params
+# ---------------------------------------------------------------------------- resources and params
+
+
+def growing(mb):
+    """Memory of a job [MB]: as much again with each attempt, so that one which ran out of it gets more the next time.
+
+    The attempts are those of a profile's `retries`; a rule's own would stay inside the memory that was too small.
+    """
+    return lambda wildcards, attempt: mb * attempt
 
 
 def seed_of(rule):

@@ -10,7 +10,7 @@ rule download_file:
         "../../envs/download.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=growing(500),
         runtime=60,
         # where the bytes come from decides nothing about them: a resource, not a parameter, so that naming a mirror
         # later makes nothing run again

@@ -20,7 +20,7 @@ rule plot_prior:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         name="{prior}",
@@ -52,7 +52,7 @@ rule plot_posterior:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         problem="{problem}",
@@ -85,7 +85,7 @@ rule plot_comparison:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         problem="{problem}",
@@ -116,7 +116,7 @@ rule plot_exercise:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         exercise="{exercise}",
@@ -147,7 +147,7 @@ rule plot_family:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         problems=family_of(),
@@ -178,7 +178,7 @@ rule plot_slic:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     message:
         "Drawing SLIC on parameters"
@@ -206,7 +206,7 @@ rule plot_exact:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     message:
         "Drawing the exact benchmark"
@@ -236,7 +236,7 @@ rule collect_numbers:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=growing(500),
         runtime=5,
     params:
         settings=settings.decisive(config),
@@ -267,7 +267,7 @@ rule plot_coverage:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         problem="{problem}",
@@ -302,7 +302,7 @@ rule plot_moments:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         problem="{problem}",
@@ -334,7 +334,7 @@ rule plot_certificates:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     message:
         "Drawing all certificates"
@@ -362,7 +362,7 @@ rule plot_control:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     message:
         "Drawing the test of the tests"

@@ -14,7 +14,7 @@ rule sample:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
         gpu=1,
     params:
@@ -42,7 +42,7 @@ rule train_regression:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         steps=lookup(within=config, dpath="problems/{problem}/regression"),
@@ -70,7 +70,7 @@ rule baselines:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         problem="{problem}",

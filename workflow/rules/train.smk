@@ -11,7 +11,7 @@ rule train_prior:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=1440,
         gpu=lookup(within=config, dpath="priors/{prior}/training/devices"),
     params:
@@ -40,7 +40,7 @@ rule sample_prior:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
         gpu=1,
     params:

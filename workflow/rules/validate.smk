@@ -12,7 +12,7 @@ rule pqmass_prior:
         "../../envs/validate.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         name="{prior}",
@@ -40,7 +40,7 @@ rule residuals:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -68,7 +68,7 @@ rule compare:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         problem="{problem}",
@@ -96,7 +96,7 @@ rule exercise:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         exercise="{exercise}",
@@ -122,7 +122,7 @@ rule slic_parameters:
         "../../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
         gpu=1,
     params:
@@ -155,7 +155,7 @@ rule exact:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=120,
     params:
         name="{sampler}",
