@@ -61,13 +61,20 @@ FAULTS = {  # as docs/reliability.md names them
 RECORD = {name: {"tried": 0, "survived": 0, "jobs": 0, "steps": None} for name in FAULTS.values()}
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def record() -> Iterator[None]:
-    """What was tried, written where SKYSCORE_RELIABILITY names a file."""
+    """What was tried, written after each fault where SKYSCORE_RELIABILITY names a file.
+
+    Faults that this session has not tried keep what a session of the same revision found.
+    """
     yield
     if path := os.environ.get("SKYSCORE_RELIABILITY"):
-        origin = {key: provenance()[key] for key in ("git_revision", "date", "processor", "versions")}
-        content = {"faults": RECORD, "steps": STEPS, "checkpoint_every": EVERY, "provenance": origin}
+        origin = {key: provenance()[key] for key in ("git_revision", "git_dirty", "date", "processor", "versions")}
+        before = json.loads(Path(path).read_text()) if Path(path).exists() else {"faults": {}}
+        same = before.get("provenance", {}).get("git_revision") == origin["git_revision"]
+        known = before["faults"] if same else {}
+        rows = {name: row if row["tried"] else known.get(name, row) for name, row in RECORD.items()}
+        content = {"faults": rows, "steps": STEPS, "checkpoint_every": EVERY, "provenance": origin}
         Path(path).write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -51,7 +51,8 @@ def git_revision(folder: Path = ROOT) -> tuple[str, bool | None]:
     if not (folder / ".git").exists():  # never report the revision of some repository further up
         return "unknown", None
     try:
-        git = ["git", "-c", f"safe.directory={folder}", "-C", str(folder)]
+        # without optional locks: a job that is killed while git looks must not leave a lock in the repository
+        git = ["git", "--no-optional-locks", "-c", f"safe.directory={folder}", "-C", str(folder)]
         revision = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
         )

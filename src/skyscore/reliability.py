@@ -23,8 +23,8 @@ After any of the faults below, type the same command again. What is there then i
 dates and wall times, and what is repeated is bounded:
 
 * **Files are whole or absent.** Each is written under a temporary name, flushed to disk and renamed.
-* **Damage is found.** The SHA-256 of each file is kept beside it (`.posterior.h5.sha256`, which `sha256sum --check` reads)
-  and compared before a job reads the file. A run begins by comparing all of them: after a run that ended well only where
+* **Damage is found.** The SHA-256 of each file is kept beside it (`.posterior.h5.sha256`, for `sha256sum --check`) and
+  compared before a job reads the file. A run begins by comparing all of them: after a run that ended well only where
   the time of a file has changed, after any other by its content. A damaged file is named, kept as `<name>.damaged` and
   made again, and then what is made from it, since Snakemake cannot know that it comes out the same.
 * **A killed run needs no `--unlock`.** Its lock is removed once no process of this machine holds it. That of a run on
@@ -48,13 +48,13 @@ def described(record: Mapping) -> str:
     ]
     source = record["provenance"]
     tail = f"""
-A checkpoint was kept every {record["checkpoint_every"]} of {record["steps"]} steps. A job that is started again counts as
-repeated, also where it goes on from a checkpoint; jobs that read a damaged file count too. Made by `make reliability`,
-revision `{source["git_revision"][:12]}`, {source["date"][:10]}, {source["processor"]}.
+A checkpoint was kept every {record["checkpoint_every"]} of {record["steps"]} steps. A job that is started again counts
+as repeated, also where it goes on from a checkpoint; jobs that read a damaged file count too. Made by
+`make reliability`, revision `{source["git_revision"][:12]}`, {source["date"][:10]}, {source["processor"]}.
 
-Not tried: a power cut in earnest, disks that lose what they confirmed as flushed, network file systems, a scheduler that
-dies, a GPU that fails, a killed Snakemake whose jobs live on. A file without a checksum beside it, such as one that you
-copied in yourself, is taken as it is; logs and benchmarks have none.
+Not tried: a power cut in earnest, disks that lose what they confirmed as flushed, network file systems, a scheduler
+that dies, a GPU that fails, a killed Snakemake whose jobs live on. A file without a checksum beside it, such as one
+that you copied in yourself, is taken as it is; logs and benchmarks have none.
 """
     return HEAD + "\n".join(rows) + "\n" + tail
 

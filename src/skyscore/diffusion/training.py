@@ -6,8 +6,8 @@ r"""Denoising score matching with resume.
 
 The learning rate is constant after a warm-up and falls linearly to zero over the last part of the run; the weights
 that are kept are an exponential moving average. Everything random is drawn from (seed, step), so a run that was
-killed and resumed from its checkpoint is the run that was not. Two checkpoints are kept, the last and the one before: one
-that turns out to be damaged costs one interval more.
+killed and resumed from its checkpoint is the run that was not. Two checkpoints are kept, the last and the one
+before: one that turns out to be damaged costs one interval more.
 
 Reference: Karras et al. (2022), arXiv:2206.00364, eq. 2 and table 1 (loss weight and noise distribution).
 """

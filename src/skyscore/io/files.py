@@ -97,7 +97,7 @@ def alive(pid: int) -> bool:
 def refusal(error: BaseException, folder: Path) -> int | None:
     """The number of the file system's refusal behind an error, None if it is of another kind.
 
-    Libraries wrap it: HDF5 puts the number into its text, NumPy says how much was written, others nothing at all.
+    A library that writes by itself may wrap it, with the number in its text or without; the disk is full in any case.
     """
     number = getattr(error, "errno", None)
     if number in REFUSED:
@@ -105,8 +105,6 @@ def refusal(error: BaseException, folder: Path) -> int | None:
     found = re.search(r"errno = (\d+)", str(error))
     if found and int(found[1]) in REFUSED:
         return int(found[1])
-    if re.search(r"requested and \d+ written", str(error)):
-        return errno.ENOSPC
     if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, FileNotFoundError):
         with contextlib.suppress(OSError):
             if shutil.disk_usage(folder).free < 2**16:
