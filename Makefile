@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slurm bench docs lint clean
+.PHONY: help demo test test-fast test-slurm bench docs reliability lint clean
 
 CORES ?= all
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -44,6 +44,10 @@ bench: $(INSTALLED)  ## the ratios the README quotes, into results/bench.json
 
 docs: $(INSTALLED)  ## numbers and pictures of the runs in results/ into README.md and docs/
 	python -m skyscore.quotes
+
+reliability: $(INSTALLED)  ## kill, truncate and fill up what runs, and write docs/reliability.md
+	SKYSCORE_TRIES=3 SKYSCORE_RELIABILITY=docs/results/reliability.json pytest tests/test_faults.py
+	python -m skyscore.reliability
 
 clean:  ## remove results and caches; data/, weights/, checkpoints/ and .venv stay
 	rm -rf .snakemake .pytest_cache .ruff_cache .hypothesis logs benchmarks

@@ -55,5 +55,11 @@ for kind in (None, "lens", "kappa", "hst", "radio"):
             products("real", kind=kind),
 
 
+onstart:
+    require_downloads()
+    begin_run()
+
+
 onsuccess:
+    RUN.ended()
     print(headlines())

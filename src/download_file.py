@@ -1,11 +1,12 @@
 """One file of config/datasets.tsv, verified: data/<host>/<path>, from its address or from a mirror folder."""
 
-from skyscore import io
+from skyscore import io, sums
 from skyscore.download import download
 
 
 def main(file, *, url, sha256, size, mirror=None):
     download(url, file, sha256, size, mirror=mirror)
+    sums.seal(file, sums.digest_of(file))
 
 
 if "snakemake" in globals():

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from skyscore import io
+from skyscore.memory import Batch
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
@@ -30,6 +31,20 @@ def budget(prior, shape, images, steps, device):
     each = (time.perf_counter() - start) / 32
     least = images * steps * each
     return f"{images} samples, {steps} steps each, {1e3 * each:.2f} ms per evaluation: {least:.0f} s for one each"
+
+
+def drawn(together, data, generator, sampler, network, problem, n, model):
+    """Posterior samples for each part of the data, in parts that the memory holds."""
+    state = generator.get_state()
+
+    def attempt(size):
+        generator.set_state(state)
+        return [
+            (y, sample_problem(sampler, network, problem, n, noise=model, y=y, generator=generator))
+            for y in data.split(size)
+        ]
+
+    return together.run(attempt, len(data))
 
 
 def main(
@@ -55,13 +70,14 @@ def main(
     generator, images = skipped(io.generator(seed, device), first), n * len(data)
     print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
     x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
+    together = Batch(max(1, IMAGES.get(device, 512) // n), "simulations")
     with tqdm(total=len(data), desc="simulations") as bar:
-        for y in data.split(max(1, IMAGES.get(device, 512) // n)):
-            samples = sample_problem(sampler, network, problem, n, noise=model, y=y, generator=generator)
-            x.append(samples.x.float().cpu().numpy())
-            ancestors += samples.diagnostics.get("ancestors", [])
-            nfe, nvjp = nfe + samples.nfe * len(y) / len(data), nvjp + samples.nvjp * len(y) / len(data)
-            bar.update(len(y))
+        for some in data.split(together.size):
+            for y, samples in drawn(together, some, generator, sampler, network, problem, n, model):
+                x.append(samples.x.float().cpu().numpy())
+                ancestors += samples.diagnostics.get("ancestors", [])
+                nfe, nvjp = nfe + samples.nfe * len(y) / len(data), nvjp + samples.nvjp * len(y) / len(data)
+                bar.update(len(y))
     source = provenance({"sampler": sampler, "n": n}, seed, code=code)
     labels = np.array(ancestors) if ancestors else None
     io.write_ensemble(ensemble, np.concatenate(x), labels, source, first=first, nfe=nfe, nvjp=nvjp)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import resource
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -14,10 +20,11 @@ from astropy import units
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from skyscore import io
+from skyscore import io, sums
 from skyscore.provenance import fingerprint, provenance
 
 N, SIDE = 5, 8
+SRC = str(Path(io.__file__).resolve().parents[2])
 
 
 class FakeProblem:
@@ -53,6 +60,126 @@ def test_atomic_keeps_the_suffix_and_makes_the_folder(tmp_path):
         assert temporary.suffix == ".png"
         temporary.write_bytes(b"x")
     assert (tmp_path / "new" / "figure.png").exists()
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    kill = "import os, signal, sys; from skyscore import io\n"
+    kill += "with io.atomic(sys.argv[1]) as f: f.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", kill, tmp_path / "a.b.txt"], env={**os.environ, "PYTHONPATH": SRC})
+    (left,) = tmp_path.iterdir()
+    assert re.fullmatch(r"\.a\.b\.\d+\.part\.txt", left.name)
+    mine = tmp_path / f".a.b.{os.getpid()}.part.txt"  # that of a living writer stays
+    mine.touch()
+    io.write_text(tmp_path / "a.txt", "another file")
+    assert left.exists()
+    with io.atomic(tmp_path / "a.b.txt") as temporary:
+        assert not left.exists() and mine.exists()
+        temporary.write_text("whole")
+    assert (tmp_path / "a.b.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("write", ["text", "hdf5", "fits", "weights", "figure"])
+def test_a_disk_that_takes_no_more_is_one_line(tmp_path, samples, write):
+    """The limit of the size of a file, in a process of its own: writing fails as on a full disk."""
+    path = tmp_path / "results" / "a.h5"
+    pid = os.fork()
+    if pid == 0:  # the child must not return into pytest
+        code = 3
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+            x = np.random.default_rng(0).normal(size=(100, 1, 16, 16))
+            about = SimpleNamespace(x=torch.as_tensor(x), nfe=1.0, nvjp=0.0, diagnostics={})
+            writers = {
+                "text": lambda: io.write_text(path, "x" * 10_000),
+                "hdf5": lambda: io.write_dataset(path, train=x),
+                "fits": lambda: io.write_fits(path, about, FakeProblem()),
+                "weights": lambda: io.write_weights(path, {"a": torch.as_tensor(x)}, {}),
+                "figure": lambda: io.write_figure([path.with_suffix(".png")], drawing()),
+            }
+            writers[write]()
+        except io.InputError as error:
+            wanted = rf"{path.with_suffix('')}\.(h5|png): cannot be written \(File too large\); make room .*"
+            code = 0 if re.fullmatch(wanted, str(error)) else 4
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert list(path.parent.iterdir()) == []
+
+
+def drawing():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().imshow(np.random.default_rng(0).normal(size=(50, 50)))
+    return figure
+
+
+# ---------------------------------------------------------------------------- damage
+
+READERS = {
+    "a.json": (lambda path: io.write_json(path, list(range(2000))), io.read_json),
+    "a.h5": (lambda path: io.write_dataset(path, train=noise()), io.read_dataset),
+    "a.fits": (
+        lambda path: io.write_fits(path, SimpleNamespace(x=torch.as_tensor(noise()), nfe=1.0), FakeProblem()),
+        io.read_fits,
+    ),
+    "a.safetensors": (
+        lambda path: io.write_weights(path, {"a": torch.as_tensor(noise())}, {}),
+        io.read_weights,
+    ),
+}
+
+
+def noise():
+    return np.random.default_rng(0).normal(size=(50, 1, 8, 8)).astype(np.float32)
+
+
+def damaged(content: bytes, manner: str) -> bytes:
+    at = len(content) // 2
+    if manner == "half":
+        return content[:at]
+    if manner == "zeros":  # what a power cut leaves of a file that was not flushed
+        return content[:at] + bytes(len(content) - at)
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("manner", ["half", "zeros", "bit"])
+@pytest.mark.parametrize("name", READERS)
+def test_damage_is_named_and_not_read(tmp_path, name, manner):
+    path, (write, read) = tmp_path / name, READERS[name]
+    write(path)
+    read(path)
+    path.write_bytes(damaged(path.read_bytes(), manner))
+    with pytest.raises(
+        io.InputError, match=rf"{re.escape(name)}: damaged \(SHA-256 .*\); delete it and run"
+    ) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+    write(path)
+    read(path)
+
+
+def test_sums_are_those_of_sha256sum(tmp_path):
+    io.write_text(tmp_path / "a.txt", "text\n")
+    check = ["sha256sum", "--check", "--strict", ".a.txt.sha256"]
+    assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
+    sums.move(tmp_path / "a.txt", tmp_path / "b.txt")
+    assert sums.damage(tmp_path / "b.txt") is None and not sums.beside(tmp_path / "a.txt").exists()
+    check[-1] = ".b.txt.sha256"
+    assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+def test_times_are_trusted_where_that_is_asked_for(tmp_path):
+    io.write_text(path := tmp_path / "a.txt", "text")
+    times = path.stat().st_mtime_ns
+    path.write_text("torn")
+    assert list(sums.damaged_in(tmp_path, thorough=False)) == [(path, sums.damage(path))]
+    os.utime(path, ns=(times, times))
+    assert sums.damage(path, thorough=False) is None
+    assert list(sums.damaged_in(tmp_path, thorough=True)) == [(path, sums.damage(path))]
+    path.write_text("text")  # the same again: the file is good, and its new time is known from now on
+    assert sums.damage(path, thorough=False) is None
+    assert sums.beside(path).stat().st_mtime_ns == path.stat().st_mtime_ns
 
 
 # ---------------------------------------------------------------------------- JSON
@@ -193,6 +320,32 @@ def test_logged_turns_bad_input_into_one_line(tmp_path, capsys):
     expected = "skyscore: error: file.fits: is cut short; download it again\n"
     assert capsys.readouterr().err == expected
     assert (tmp_path / "a.log").read_text() == expected
+
+
+def test_a_full_disk_ends_no_job_through_its_log(capsys):
+    with io.logged("/dev/full"):
+        print("progress" * 10_000)
+    with pytest.raises(SystemExit), io.logged("/dev/full"):
+        raise io.InputError("a.h5: cannot be written; make room")
+    assert capsys.readouterr().err == "skyscore: error: a.h5: cannot be written; make room\n"
+
+
+def test_without_a_gpu_one_line_says_so():
+    """CUDA_VISIBLE_DEVICES decides: with none to be seen a job computes on the processor, wherever it runs."""
+    code = "from skyscore import io; print([io.pick_device(), io.pick_device(), io.generator(1, 'auto').device.type])"
+    environment = {**os.environ, "PYTHONPATH": SRC, "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "['cpu', 'cpu', 'cpu']\n"
+    assert re.fullmatch(
+        r"skyscore: warning: no GPU \(.+CUDA_VISIBLE_DEVICES=-1\); computing on the CPU\n", done.stderr
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_is_named_with_its_memory():
+    assert io.pick_device() == "cuda"
+    source = provenance()
+    assert source["gpu"] == torch.cuda.get_device_name() and source["gpu_memory_gib"] > 1
 
 
 def test_logged_keeps_the_traceback_of_a_defect(tmp_path, capsys):

@@ -51,7 +51,8 @@ def git_revision(folder: Path = ROOT) -> tuple[str, bool | None]:
     if not (folder / ".git").exists():  # never report the revision of some repository further up
         return "unknown", None
     try:
-        git = ["git", "-c", f"safe.directory={folder}", "-C", str(folder)]
+        # without optional locks: a job that is killed while git looks must not leave a lock in the repository
+        git = ["git", "--no-optional-locks", "-c", f"safe.directory={folder}", "-C", str(folder)]
         revision = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
         )
@@ -96,12 +97,17 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def accelerator() -> str | None:
-    """Name of the GPU this process used, None if it used none."""
+def accelerator() -> dict[str, Any]:
+    """Name of the GPU this process used, its memory and the most that was taken of it [GiB]; None if it used none."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.get_device_name()
-    return None
+    if torch is None or not (torch.cuda.is_available() and torch.cuda.is_initialized()):
+        return dict.fromkeys(("gpu", "gpu_memory_gib", "gpu_peak_memory_gib"))
+    device = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return {
+        "gpu": device.name,
+        "gpu_memory_gib": round(device.total_memory / 2**30, 1),
+        "gpu_peak_memory_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
+    }
 
 
 def peak_memory_mb() -> float:
@@ -148,7 +154,7 @@ def provenance(
         "versions": versions(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "gpu": accelerator(),
+        **accelerator(),
         "platform": f"{platform.system()} {platform.release()}",
         **extra,
     }
@@ -166,6 +172,7 @@ def fits_cards(source: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
         ("SEED", source.get("seed"), "seed of the job"),
         ("WALLTIME", source.get("wall_time_s"), "[s] wall time of the job"),
         ("GPU", source.get("gpu") or "none", "accelerator"),
+        ("GPUMEM", source.get("gpu_memory_gib"), "[GiB] its memory"),
         ("PYTHONV", source.get("versions", {}).get("python"), "version of Python"),
         ("TORCHV", source.get("versions", {}).get("torch"), "version of torch"),
     ]

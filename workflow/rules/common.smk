@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os
 # threads of torch that wait must not spin: on a machine shared with other work that slows small networks fifty times
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from skyscore import preflight, settings
+from skyscore import preflight, restart, settings
 
 # ---------------------------------------------------------------------------- settings
 
@@ -72,6 +72,13 @@ def one_of(names):
 
 config.update(checked_config())
 FILES = checked_table("datasets")
+
+# what a killed run left; not in the processes that a cluster starts for its jobs, and a dry run moves nothing
+RUN = restart.Run(".snakemake", [config["pathvars"]["results"], "data"])
+if workflow.is_main_process:
+    dry = any(re.fullmatch(r"--dry-?run|-[a-zA-Z]*n[a-zA-Z]*", word) for word in sys.argv[1:])
+    for line in RUN.take_up() + ([] if dry else RUN.check()):
+        print(f"skyscore: {line}", file=sys.stderr)
 
 
 wildcard_constraints:

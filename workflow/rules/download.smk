@@ -23,7 +23,3 @@ rule download_file:
         "Downloading {params.url}"
     script:
         "../../src/download_file.py"
-
-
-onstart:
-    require_downloads()

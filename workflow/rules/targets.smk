@@ -163,7 +163,8 @@ def products(target, kind=None):
     def wanted(wildcards):
         if not problems_of(target, kind) + exact_of(target):
             raise WorkflowError(f"no {target} problem is configured; add --configfile config/real.yaml")
-        paths = figures(target, kind) + each("<results>/{problem}/{sampler}/posterior.fits", target, kind)
+        paths = damaged() if target == config["target"] and kind is None else []
+        paths += figures(target, kind) + each("<results>/{problem}/{sampler}/posterior.fits", target, kind)
         numbers = (
             ["<results>/numbers.json"]
             if target == config["target"] and kind is None
@@ -179,6 +180,21 @@ def every_sampler(target):
     return [
         path for name in certified_of(target) for path in tests_of(name, config["problems"][name]["samplers"])
     ]
+
+
+def damaged():
+    """Files that were set aside because they are not what was written, as far as a rule of this configuration makes them.
+
+    They are asked for by name: Snakemake does not miss a file whose readers have been served.
+    """
+    return [path for path in RUN.to_be_made_again() if any(rule.is_producer(path) for rule in workflow.rules)]
+
+
+def begin_run():
+    """Before the first job: can results be written at all? Then this run is entered in the book."""
+    if wrong := restart.unwritable(config["pathvars"]["results"]):
+        sys.exit(f"skyscore: error: {wrong}")
+    RUN.started()
 
 
 # what an ensemble costs, said before it is drawn

@@ -6,7 +6,8 @@ r"""Denoising score matching with resume.
 
 The learning rate is constant after a warm-up and falls linearly to zero over the last part of the run; the weights
 that are kept are an exponential moving average. Everything random is drawn from (seed, step), so a run that was
-killed and resumed from its checkpoint is the run that was not.
+killed and resumed from its checkpoint is the run that was not. Two checkpoints are kept, the last and the one
+before: one that turns out to be damaged costs one interval more.
 
 Reference: Karras et al. (2022), arXiv:2206.00364, eq. 2 and table 1 (loss weight and noise distribution).
 """
@@ -22,6 +23,8 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import sums
+from ..memory import Batch
 from .distributed import averaged, parallel, share
 from .network import Denoiser, placed
 
@@ -40,6 +43,23 @@ def denoising_loss(
     noisy, sigma, x = (x + sigma.view(-1, 1, 1, 1) * z)[part], sigma[part], x[part]
     error = model(noisy, sigma) - x
     return getattr(model, "module", model).scaled(error.float(), sigma).square().mean()
+
+
+def gradient(
+    model: Denoiser, x: Tensor, settings: dict, generator: torch.Generator, rows: slice, size: int
+) -> Tensor:
+    """The loss of some rows of a batch, its gradient added to the model's; so many images at once."""
+    precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
+    chosen, state, total = range(len(x))[rows], generator.get_state(), 0.0
+    for first in range(chosen.start, chosen.stop, size):
+        part = slice(first, min(first + size, chosen.stop))
+        generator.set_state(state)  # every part draws for the whole batch, and takes its own
+        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+            loss = denoising_loss(model, x, settings, generator, part)
+        loss = loss * ((part.stop - part.start) / len(chosen))
+        loss.backward()
+        total = total + loss.detach()
+    return total
 
 
 def learning_rate(step: int, settings: dict) -> float:
@@ -86,7 +106,8 @@ def train(
             as a share of the steps made], `log_sigma_mean`, `log_sigma_std`, `precision` (float32 or bfloat16),
             `checkpoint_every` [steps], `compile` (bool), `symmetry` (square, flips or none; square by default).
         seed: of everything random.
-        checkpoint: file that the state is kept in (safetensors); resumed from if it is there.
+        checkpoint: file that the state is kept in (safetensors), and beside it the state before; resumed from if it is
+            there.
         stop_after: leave after this many steps of this call, checkpoint written (for tests of resume).
 
     Returns:
@@ -100,12 +121,13 @@ def train(
     average = {k: v.detach().clone() for k, v in model.named_parameters()}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.99), fused=True)
     images, start, losses = torch.as_tensor(images), 0, []
-    if checkpoint is not None and Path(checkpoint).exists():
-        start, losses = restore(checkpoint, model, average, optimizer)
+    if checkpoint is not None:
+        start, losses = restore(Path(checkpoint), model, average, optimizer)
     forward = parallel(torch.compile(model) if settings.get("compile") else model, device)
     part, rank = share(settings["batch"])
-    precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
     generator = torch.Generator(device)
+    together = Batch(len(range(settings["batch"])[part]), "training")
+    together.halved = part != slice(None)  # no process of several may go its own way: they average gradients
     last = settings["steps"] if stop_after is None else min(settings["steps"], start + stop_after)
     hidden = not progress or rank > 0
     bar = tqdm(range(start, last), initial=start, total=settings["steps"], desc="train", disable=hidden)
@@ -114,11 +136,15 @@ def train(
         pick = torch.randint(len(images), (settings["batch"],), generator=generator, device=device)
         x = images[pick.to(images.device)].to(device)
         x = symmetry(x, generator, settings.get("symmetry", "square"))
-        with torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32):
-            loss = denoising_loss(forward, x, settings, generator, part)
+        state = generator.get_state()
+
+        def attempt(size: int, x=x, state=state) -> Tensor:
+            generator.set_state(state)
+            optimizer.zero_grad(set_to_none=True)
+            return gradient(forward, x, settings, generator, part, size)
+
+        loss = together.run(attempt, together.size)
         optimizer.param_groups[0]["lr"] = learning_rate(step, settings)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
         if (step + 1) % AVERAGE_EVERY == 0 or step + 1 == settings["steps"]:
@@ -126,7 +152,7 @@ def train(
             beta = 0.5 ** (AVERAGE_EVERY / max(settings["ema"] * (step + 1), 1.0))
             values = [p.detach() for p in model.parameters()]
             torch._foreach_lerp_(list(average.values()), values, 1 - beta)
-        losses.append(averaged(loss.detach()))
+        losses.append(averaged(loss))
         if (step + 1) % 50 == 0 or step + 1 == last:  # reading the loss waits for the device: not every step
             losses = [torch.as_tensor(v).float().cpu() for v in losses[-settings["steps"] // 10 - 50 :]]
             recent = float(torch.stack(losses[-50:]).mean())
@@ -147,7 +173,7 @@ def train(
 
 
 def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losses: list) -> None:
-    """Writes the whole state of a run to one file, atomically."""
+    """Writes the whole state of a run to one file, atomically; the one that was there is kept as `before(path)`."""
     from ..io import write_bytes
 
     state = {f"model/{k}": v.detach().contiguous().cpu() for k, v in model.named_parameters()}
@@ -155,19 +181,29 @@ def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losse
     for (name, _), s in zip(model.named_parameters(), optimizer.state.values(), strict=True):
         state |= {f"{moment}/{name}": s[moment].contiguous().cpu() for moment in ("exp_avg", "exp_avg_sq")}
     state["losses"] = torch.stack([v.cpu().float() for v in losses])
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, save(state, metadata={"step": str(step)}))
+    content = save(state, metadata={"step": str(step)})
+    if Path(path).exists():
+        sums.move(path, before(path))
+    write_bytes(path, content)
+
+
+def before(path: Path) -> Path:
+    """Where the checkpoint before the last is."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.before{path.suffix}")
 
 
 def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int, list]:
-    """Puts a kept state back; a damaged file is named and the run starts anew. Returns the step and recent losses."""
-    try:
-        with safe_open(path, framework="pt") as f:
-            step = int(f.metadata()["step"])
-            state = {k: f.get_tensor(k) for k in f.keys()}
-    except (SafetensorError, KeyError, OSError) as error:
-        print(f"{path}: checkpoint is damaged ({error}); training starts anew")
+    """Puts the last kept state back that is whole. Returns its step and recent losses; 0 and none if there is none."""
+    for candidate in filter(Path.exists, (path, before(path))):
+        try:
+            step, state = kept(candidate)
+            break
+        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+            print(f"{candidate}: checkpoint is damaged ({error}); it is not used")
+    else:
         return 0, []
+    print(f"{candidate}: training goes on from step {step}")
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(state[f"model/{name}"])
@@ -176,3 +212,11 @@ def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int,
             moments = {k: torch.empty_like(p).copy_(state[f"{k}/{name}"]) for k in ("exp_avg", "exp_avg_sq")}
             optimizer.state[p] = {"step": torch.tensor(float(step), device=p.device), **moments}
     return step, list(state["losses"])
+
+
+def kept(path: Path) -> tuple[int, dict[str, Tensor]]:
+    """Step and state of a checkpoint; ValueError if it is not what was written."""
+    if reason := sums.damage(path):
+        raise ValueError(reason)
+    with safe_open(path, framework="pt") as f:
+        return int(f.metadata()["step"]), {k: f.get_tensor(k) for k in f.keys()}

@@ -1,6 +1,7 @@
 """Reading and writing: every file of the project goes through here.
 
 * Writing is atomic: a temporary name in the same folder, flushed to disk, then renamed. No half file is left.
+* Each file's SHA-256 is kept beside it and compared before it is read: damage is an error, whatever the format.
 * Reading checks: what is not as it should be raises `InputError`, one line: the file, what is wrong, what to do.
 * HDF5 data sets carry names for their axes and a unit; every file carries its `provenance`.
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from skyscore import sums
+from skyscore.restart import remedy
+
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class InputError(ValueError):
@@ -13,9 +21,12 @@ class InputError(ValueError):
 
 
 def existing(path: str | Path) -> Path:
+    """The path of a file that is there, and is what was written if its sum is beside it."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; let snakemake make it or correct the path")
+    if reason := sums.damage(path):
+        raise InputError(f"{path}: damaged ({reason}); delete it and run again")
     return path
 
 
@@ -33,18 +44,72 @@ def reading(path: str | Path, what: str, remedy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed."""
+    """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed.
+
+    The SHA-256 of what was written is kept beside it (:mod:`skyscore.sums`).
+
+    Raises:
+        InputError: if the disk is full or the folder cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clear(path)
         yield temporary
         flush(temporary)
+        digest = sums.digest_of(temporary)
+        sums.forget(path)
         os.replace(temporary, path)
+        sums.seal(path, digest)
         with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
             flush(path.parent)
+    except Exception as error:
+        number = refusal(error, path.parent)
+        if number is None:
+            raise
+        raise InputError(f"{path}: cannot be written ({os.strerror(number)}); {remedy(number)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def clear(path: Path) -> None:
+    """Remove what a killed writer of this file left, unless a process of its number lives here."""
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    name = re.compile(rf"\.{stem}(?:\.(?P<pid>\d+)\.part{suffix}|{suffix}\.(?P<of_sum>\d+)\.part)")
+    for other in path.parent.iterdir():
+        match = name.fullmatch(other.name)
+        if match and not alive(int(match["pid"] or match["of_sum"])):
+            other.unlink(missing_ok=True)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def refusal(error: BaseException, folder: Path) -> int | None:
+    """The number of the file system's refusal behind an error, None if it is of another kind.
+
+    A library that writes by itself may wrap it, with the number in its text or without; the disk is full in any case.
+    """
+    number = getattr(error, "errno", None)
+    if number in REFUSED:
+        return number
+    found = re.search(r"errno = (\d+)", str(error))
+    if found and int(found[1]) in REFUSED:
+        return int(found[1])
+    if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, FileNotFoundError):
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(folder).free < 2**16:
+                return errno.ENOSPC
+    return None
 
 
 def flush(path: Path) -> None:

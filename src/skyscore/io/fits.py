@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from skyscore import provenance as origin
 
-from .files import InputError, atomic, existing, reading
+from .files import InputError, existing, reading, write_bytes
 from .records import as_array, plain
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Map
         hdu = kind(data.astype(np.float32), header=header.copy())
         hdu.header["EXTNAME"] = (name, f"posterior {name.lower()}, {len(x)} samples")
         hdus.append(hdu)
-    with atomic(path) as temporary:
-        fits.HDUList(hdus).writeto(temporary, checksum=True, output_verify="exception")
+    image = BytesIO()  # not a file: what a full disk says is then that of the file system, not of a library
+    fits.HDUList(hdus).writeto(image, checksum=True, output_verify="exception")
+    write_bytes(path, image.getvalue())
 
 
 def unit_card(unit: Any) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import InputError, atomic, existing, reading
+from .files import InputError, existing, reading, write_bytes
 from .records import as_array, plain
 
 SAMPLE_AXES = ("n", "channel", "y", "x")
@@ -25,20 +25,26 @@ def write_hdf5(
     axes: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
 ) -> None:
-    """Write arrays with named axes and units, and JSON-able attributes (one JSON text each), atomically."""
+    """Write arrays with named axes and units, and JSON-able attributes (one JSON text each), atomically.
+
+    The file is made in memory: the library ends the process (segmentation fault) when a disk is full.
+    """
     import h5py
 
-    with atomic(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v108", "latest")) as file:  # attributes beyond 64 kB
-            for name, array in arrays.items():
-                array = as_array(array)
-                data = file.create_dataset(name, data=array, **compression(array))
-                data.attrs["units"] = (units or {}).get(name, "1")
-                labels = (axes or {}).get(name) or IMAGE_AXES.get(array.ndim, ())
-                for axis, label in zip(data.dims, labels, strict=False):
-                    axis.label = label
-            for name, value in attrs.items():
-                file.attrs[name] = json.dumps(plain(value))
+    versions = ("v108", "latest")  # attributes beyond 64 kB
+    with h5py.File(str(path), "w", driver="core", backing_store=False, libver=versions) as file:
+        for name, array in arrays.items():
+            array = as_array(array)
+            data = file.create_dataset(name, data=array, **compression(array))
+            data.attrs["units"] = (units or {}).get(name, "1")
+            labels = (axes or {}).get(name) or IMAGE_AXES.get(array.ndim, ())
+            for axis, label in zip(data.dims, labels, strict=False):
+                axis.label = label
+        for name, value in attrs.items():
+            file.attrs[name] = json.dumps(plain(value))
+        file.flush()
+        image = file.id.get_file_image()
+    write_bytes(path, image)
 
 
 def compression(array: np.ndarray) -> dict[str, Any]:

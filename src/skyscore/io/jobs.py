@@ -7,8 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import cache
+from io import TextIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from skyscore import provenance as origin
 
@@ -16,6 +18,33 @@ from .files import InputError
 
 if TYPE_CHECKING:
     import torch
+
+
+class Log(TextIOBase):
+    """A log file. A full disk ends no job through its log: what cannot be written into it is lost."""
+
+    def __init__(self, path: str | Path):
+        self.file: IO[str] | None = None
+        with contextlib.suppress(OSError):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(path, "w", buffering=1, encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):  # the latter once it is closed
+            if self.file is not None:
+                self.file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self.file is not None:
+                self.file.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            if self.file is not None:
+                self.file.close()
+        super().close()
 
 
 @contextlib.contextmanager
@@ -35,30 +64,29 @@ def logged(
     if path is None:
         yield
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with (
-        open(path, "w", buffering=1) as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-    ):
+    with Log(path) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         try:
             if threads:
                 set_threads(threads)
             yield
+            return
         except InputError as error:
             message = f"skyscore: error: {error}"
-        except MemoryError:
-            message = f"skyscore: error: out of memory in {rule or 'the job'}; see {path}"
-            traceback.print_exc(file=log)
         except Exception as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            message = f"skyscore: error: {type(error).__name__}: {first} (traceback in {path})"
+            message = f"skyscore: error: {described(error, rule)} (traceback in {path})"
             traceback.print_exc(file=log)
-        else:
-            return
         print(message, file=log)
     print(message, file=terminal, flush=True)
     raise SystemExit(1)
+
+
+def described(error: Exception, rule: str | None) -> str:
+    """One line for an error that is no `InputError`."""
+    if isinstance(error, MemoryError):
+        return f"out of memory in {rule or 'the job'}"
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which not every job has
+        return f"out of GPU memory in {rule or 'the job'}; use a larger GPU, or the CPU by CUDA_VISIBLE_DEVICES=-1"
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def set_threads(threads: int) -> None:
@@ -71,12 +99,26 @@ def set_threads(threads: int) -> None:
 
 
 def pick_device(device: str = "auto") -> str:
-    """ "auto" -> "cuda" where a GPU can be used, else "cpu"; other names pass through."""
+    """ "auto" -> "cuda" where a GPU can be used, else "cpu", with one line of warning; other names pass through.
+
+    CUDA_VISIBLE_DEVICES decides which GPU that is, and whether there is one.
+    """
+    return usable_device() if device == "auto" else device
+
+
+@cache  # the warning is one line of a job
+def usable_device() -> str:
     import torch
 
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device="cuda")
+        return "cuda"
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    shown = "" if visible is None else f", CUDA_VISIBLE_DEVICES={visible}"
+    print(f"skyscore: warning: no GPU ({reason}{shown}); computing on the CPU", file=sys.stderr)
+    return "cpu"
 
 
 def generator(seed: int, device: str = "cpu") -> torch.Generator:

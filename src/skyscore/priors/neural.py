@@ -15,6 +15,7 @@ from tqdm import tqdm
 from .. import io
 from ..diffusion.network import Denoiser, placed
 from ..diffusion.schedule import geometric, multistep
+from ..memory import Batch
 
 __all__ = ["NeuralPrior"]
 
@@ -78,12 +79,17 @@ class NeuralPrior:
         """
         device = next(self.model.parameters()).device
         generator = generator or torch.Generator(device).manual_seed(0)
-        sigmas, images = geometric(steps, self.sigma_max, self.sigma_min), []
-        with torch.no_grad(), tqdm(total=n, desc="prior samples", disable=not progress) as bar:
-            for x in self.start(n, generator).to(device).split(batch):
-                images.append(multistep(self.denoise, x, sigmas))
-                bar.update(len(x))
-        return torch.cat(images)
+        sigmas, x = geometric(steps, self.sigma_max, self.sigma_min), self.start(n, generator).to(device)
+
+        def drawn(size: int) -> Tensor:
+            images = []
+            with torch.no_grad(), tqdm(total=n, desc="prior samples", disable=not progress) as bar:
+                for part in x.split(size):
+                    images.append(multistep(self.denoise, part, sigmas))
+                    bar.update(len(part))
+            return torch.cat(images)
+
+        return Batch(batch, "samples of the prior").run(drawn, n)
 
     def start(self, n: int, generator: torch.Generator) -> Tensor:
         """Images at the first level, `(n, 1, H, W)`.

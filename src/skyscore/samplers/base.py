@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ..diffusion.schedule import correction, geometric, predict
 from ..likelihoods import GaussianLikelihood, Spectrum
+from ..memory import Batch
 
 __all__ = ["Counted", "Guidance", "Sampler", "Samples"]
 
@@ -48,37 +49,58 @@ class Counted:
     Arguments:
         prior: anything with `denoise(x, sigma)`.
         shape: shape of one image.
-        batch: images per call; larger batches are split.
+        batch: images per call; larger batches are split. Where a GPU has no memory for them it is halved, once; from
+            then on no graph is kept for the derivative, which evaluates the denoiser once more, part by part.
     """
 
     def __init__(self, prior, shape: tuple[int, ...], batch: int = 1024):
-        self.prior, self.shape, self.batch = prior, shape, batch
+        self.prior, self.shape, self.images = prior, shape, Batch(batch, "denoiser")
         self.nfe = self.nvjp = 0
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x], shape of x = `(B, D)`, without derivatives."""
         self.nfe += len(x)
-        with torch.no_grad():
-            return torch.cat([self._call(part, sigma) for part in x.split(self.batch)])
+        return self.images.run(lambda size: self._denoise(x, sigma, size), len(x))
 
     def denoise_vjp(self, x: Tensor, sigma: float):
         """E[x0 | x] and the function v -> v' dD/dx, both of shape `(B, D)`; the graph lives as long as the function."""
         self.nfe += len(x)
-        with torch.enable_grad():
-            leaves = [part.detach().requires_grad_() for part in x.split(self.batch)]
-            outs = [self._call(leaf, sigma) for leaf in leaves]
+        x, graphs = x.detach().clone(), []
+
+        def graph(part: Tensor) -> tuple[Tensor, Tensor]:
+            with torch.enable_grad():
+                leaf = part.detach().requires_grad_()
+                return self._call(leaf, sigma), leaf
+
+        def forward(size: int) -> Tensor:
+            graphs.clear()
+            if self.images.halved:
+                return self._denoise(x, sigma, size)
+            graphs.extend(graph(part) for part in x.split(size))
+            return torch.cat([out.detach() for out, _ in graphs])
+
+        def backward(v: Tensor, size: int) -> Tensor:
+            if self.images.halved:
+                graphs.clear()
+            if graphs:
+                parts = zip(graphs, v.split(size), strict=True)
+                return torch.cat(
+                    [torch.autograd.grad(out, leaf, w, retain_graph=True)[0] for (out, leaf), w in parts]
+                )
+            self.nfe += len(x)
+            parts = zip(x.split(size), v.split(size), strict=True)
+            return torch.cat([torch.autograd.grad(*graph(part), w)[0] for part, w in parts])
 
         def vjp(v: Tensor) -> Tensor:
             self.nvjp += len(v)
-            parts = zip(outs, leaves, v.split(self.batch), strict=True)
-            return torch.cat([torch.autograd.grad(o, leaf, w, retain_graph=True)[0] for o, leaf, w in parts])
+            return self.images.run(lambda size: backward(v, size), len(x))
 
-        return torch.cat([o.detach() for o in outs]), vjp
+        return self.images.run(forward, len(x)), vjp
 
     def denoise_in_graph(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x], shape of x = `(B, D)`, within autograd's graph; who differentiates it adds to `nvjp`."""
         self.nfe += len(x)
-        return torch.cat([self._call(part, sigma) for part in x.split(self.batch)])
+        return torch.cat([self._call(part, sigma) for part in x.split(self.images.size)])
 
     @property
     def linear_covariance(self):
@@ -87,6 +109,10 @@ class Counted:
         if known is None:
             return None
         return lambda x, sigma: known(x.reshape(-1, *self.shape), sigma).reshape(len(x), -1)
+
+    def _denoise(self, x: Tensor, sigma: float, size: int) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([self._call(part, sigma) for part in x.split(size)])
 
     def _call(self, x: Tensor, sigma: float) -> Tensor:
         level = torch.tensor(float(sigma), dtype=x.dtype, device=x.device)
