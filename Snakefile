@@ -56,4 +56,4 @@ for kind in (None, "lens", "kappa", "hst", "radio"):
 
 
 onsuccess:
-    print(headlines())
+    print(said_at_the_end())
