@@ -82,7 +82,7 @@ def listed() -> str:
     return "\n\n".join(parts)
 
 
-def marked(text: str, content: str, begin: str = BEGIN, end: str = END) -> str:
+def marked(text: str, content: str, begin: str, end: str) -> str:
     """The text with `content` in place of what stands between two marks.
 
     Raises:

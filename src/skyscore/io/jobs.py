@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 import traceback
@@ -29,8 +28,7 @@ def logged(
     """Run a job with its output in the log file `path`; end a failing one with one clear line and exit code 1.
 
     An `InputError` puts its one line into the log and on the terminal. Any other exception puts its traceback into the
-    log, and on the terminal one line that says where the log is, and what to do where a machine's limit was met.
-    `threads` bounds torch's threads.
+    log, and on the terminal one line that says where the log is. `threads` bounds torch's threads.
     """
     terminal = sys.stderr
     origin.begin(config, rule)
@@ -49,30 +47,18 @@ def logged(
             yield
         except InputError as error:
             message = f"skyscore: error: {error}"
+        except MemoryError:
+            message = f"skyscore: error: out of memory in {rule or 'the job'}; see {path}"
+            traceback.print_exc(file=log)
         except Exception as error:
-            message = f"skyscore: error: {explained(error, rule or 'the job')} (traceback in {path})"
+            first = (str(error).strip().splitlines() or [""])[0]
+            message = f"skyscore: error: {type(error).__name__}: {first} (traceback in {path})"
             traceback.print_exc(file=log)
         else:
             return
         print(message, file=log)
     print(message, file=terminal, flush=True)
     raise SystemExit(1)
-
-
-def explained(error: Exception, job: str) -> str:
-    """One line about an error that no input is to blame for: a machine's limits with their remedy, else what it is."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported to be recognised
-        return (
-            f"the GPU is out of memory in {job}; free it, lower the `batch` of the sampler, or take the processor "
-            "with CUDA_VISIBLE_DEVICES="
-        )
-    if isinstance(error, MemoryError) or "can't allocate memory" in first:
-        return f"out of memory in {job}; lower the `batch` of the sampler, or the number of jobs at once (--cores)"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        place = f" for {error.filename}" if error.filename else ""
-        return f"no space is left{place}; make room and run the same command again"
-    return f"{type(error).__name__}: {first}"
 
 
 def set_threads(threads: int) -> None:
