@@ -62,7 +62,7 @@ def test_messages_are_read_with_their_placeholders():
     node = ast.parse(
         'f"{path}: {name!r} claims {file[name].nbytes:.1e} bytes; {remedy(url)}"', mode="eval"
     ).body
-    assert messages.template(node) == "<path>: <name> claims <nbytes> bytes; <url>"
+    assert messages.template(node) == "<path>: <name> claims <nbytes> bytes; <remedy>"
 
 
 # ---------------------------------------------------------------------------- what a user is told to look for

@@ -6,6 +6,7 @@ They are read from the source text, so that the list is complete; a test fails w
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,10 +47,14 @@ def filled_with(value: ast.expr) -> str:
             return name
         case ast.Subscript(value=ast.Name(id=("files" | "name"))):
             return "file"
+        case ast.Subscript(slice=ast.Constant(value=str(key))):
+            return key
+        case ast.Call(func=ast.Name(id="remedy")):
+            return "remedy"
         case ast.Subscript(value=inside) | ast.Call(args=[inside, *_]):
             return filled_with(inside)
-        case ast.Call(func=function):
-            return filled_with(function)
+        case ast.Call(func=ast.Attribute(value=inside)):
+            return filled_with(inside)
     return "value"
 
 
@@ -57,14 +62,15 @@ def raised(path: Path) -> Iterator[str]:
     """Templates of what a module raises on an input."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            name = (
-                node.exc.func.attr
-                if isinstance(node.exc.func, ast.Attribute)
-                else getattr(node.exc.func, "id", "")
-            )
+            name = ast.unparse(node.exc.func).rpartition(".")[2]
             text = template(node.exc.args[0])
-            if name in RAISED and text:
+            if name in RAISED and re.sub("<.*?>", "", text).strip(" :;"):  # more than what another error said
                 yield " ".join(text.split())
+
+
+def code(text: str) -> str:
+    """A code span, also of text that holds backticks."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def listed() -> str:
@@ -75,7 +81,7 @@ def listed() -> str:
         theme = next(theme for start, theme in THEMES.items() if name.startswith(start))
         found[theme] += sorted(set(raised(path)) - set(found[theme]))
     parts = [
-        f"**{theme}**\n\n" + "\n".join(f"* `{text}`" for text in texts)
+        f"**{theme}**\n\n" + "\n".join(f"* {code(text)}" for text in texts)
         for theme, texts in found.items()
         if texts
     ]

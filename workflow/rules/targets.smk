@@ -194,6 +194,6 @@ def said_at_the_end():
     path = results / "numbers.json"
     given = workflow.config_settings
     files = [os.path.relpath(file) for file in given.configfiles]
-    report = headlines.report_command(results, files, given.config)
+    made_by = headlines.report_command(results, files, given.config)
     leads = {name: default_sampler(name) for name in problems_of(config["target"])}
-    return headlines.headlines(json.loads(path.read_text()) if path.exists() else {}, results, report, leads)
+    return headlines.headlines(json.loads(path.read_text()) if path.exists() else {}, results, made_by, leads)
