@@ -11,7 +11,7 @@ from pathlib import Path
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COMMAND = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --window-size=1300,900 "
-    "--virtual-time-budget=20000"
+    "--virtual-time-budget=120000"
 ).split()
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND"  # a page that needs a network is found out
 
@@ -64,10 +64,17 @@ def browse(page: Path, script: str, folder: Path) -> tuple[object, list[str]]:
 # the right
 REPORT = """
 const turn = () => new Promise(done => setTimeout(done, 50));
-const until = async condition => { for (let i = 0; i < 100 && !condition(); i++) await turn(); };
+const until = async condition => {
+  for (let i = 0; !condition(); i++) { if (i > 200) throw Error(`never: ${condition}`); await turn(); }
+};
 await until(() => document.querySelector("#app .prose table"));
 const wide = [...document.querySelectorAll("#app .prose table")].map(t => t.scrollWidth - t.parentElement.clientWidth);
-const found = {home: document.querySelector("#app").innerText, overflow: Math.max(...wide), results: {}};
+const found = {
+  home: document.querySelector("#app").innerText,
+  overflow: Math.max(...wide),
+  top: document.querySelector("#app .prose").getBoundingClientRect().top,
+  results: {},
+};
 for (const [path, result] of Object.entries(results)) {
   app.showCategory(Object.keys(categories).find(name => Object.values(categories[name]).flat().includes(path)));
   app.showResultInfo(path);

@@ -114,6 +114,7 @@ def test_report_in_a_browser(report, finished, tmp_path):
         assert all(page["labels"].values()), path
     assert not WRONG.findall(found["home"])
     assert found["overflow"] <= 0  # no table of the first page runs into what is beside it
+    assert found["top"] >= 0  # and its head is not cut off
     for key, value in numbers.items():
         match key.split("/"):
             case [problem, sampler, "chi2_dof"]:

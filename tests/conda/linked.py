@@ -5,8 +5,8 @@ of the distributions that the YAML names (conda's names turned into pip's by the
 their metadata says they depend on, nothing else: no network, no copy, seconds. Every pin must be the version installed.
 
 Snakemake appends its own search path to that of every Python script, so that a package which an environment lacks
-would silently come from Snakemake's. Environments made here refuse that, but for Snakemake's own modules, which its
-preamble imports. Real conda does not refuse it: a missing package fails here and may not fail there.
+would silently come from Snakemake's. Environments made here do not look there, but for Snakemake's own modules, which
+its preamble imports. With real conda they do: a missing package fails here and may not fail there.
 
 Not imitated: channels, the solver, packages that are no Python distributions, compiled variants.
 """
@@ -26,25 +26,32 @@ VERSION = "26.1.0"  # what it passes for: Snakemake asks for 24.7.1 or newer
 
 SEAL = '''"""Made by the stand-in for conda: what only Snakemake's own environment holds is not there."""
 
+import os
 import sys
 from importlib.machinery import PathFinder
+from importlib.metadata import DistributionFinder
 
 LENT = {lent!r}
 
 
-class Seal:
+def own(path):
+    return [place for place in path if not (place + os.sep).startswith(LENT)]
+
+
+class Sealed(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if path is None and name != "snakemake" and not name.startswith("snakemake_interface_"):
+            path = own(sys.path)
+        return PathFinder.find_spec(name, path, target)
+
     @staticmethod
-    def find_spec(name, path=None, target=None):
-        if path is not None or name == "snakemake" or name.startswith("snakemake_interface_"):
-            return None
-        spec = PathFinder.find_spec(name)
-        places = (spec.origin, *(spec.submodule_search_locations or ())) if spec else ()
-        if any(str(place).startswith(LENT) for place in places):
-            raise ModuleNotFoundError(f"No module named {{name!r}} in the environment {{sys.prefix}}", name=name)
-        return spec
+    def find_distributions(context=DistributionFinder.Context()):
+        context = DistributionFinder.Context(name=context.name, path=own(context.path))
+        return PathFinder.find_distributions(context)
 
 
-sys.meta_path.insert(0, Seal)
+sys.meta_path[sys.meta_path.index(PathFinder)] = Sealed
 '''
 
 

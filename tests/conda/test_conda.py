@@ -18,7 +18,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import OVERLAYS, jobs
 
 HERE = Path(__file__).resolve().parent
@@ -74,8 +73,8 @@ def test_rules_run_each_in_its_environment(snakemake, workflow, conda, served):
     """Jobs of all four environments, from a download and a training set to a figure."""
     targets = [
         served,
-        "results/test/figures/prior_gaussian16.png",
-        "results/test/gaussianlens/observation.h5",
+        "results/test/figures/prior_galaxies16.png",
+        "results/test/lens/observation.h5",
     ]
     done = snakemake(*targets, "--use-conda", "--cores", "2", *OVERLAYS["test"], cwd=workflow)
     assert done.returncode == 0, done.stdout[-8000:]
@@ -83,7 +82,7 @@ def test_rules_run_each_in_its_environment(snakemake, workflow, conda, served):
     made = {path.read_text() for path in (workflow / ".snakemake" / "conda").glob("*.yaml")}
     assert made == {path.read_text() for path in (ROOT / "envs").glob("*.yaml")}
     assert done.stdout.count("Activating conda environment") >= sum(jobs(done.stdout).values()) / 2
-    versions = json.loads((workflow / "results/test/priors/gaussian16/pqmass.json").read_text())[
+    versions = json.loads((workflow / "results/test/priors/galaxies16/pqmass.json").read_text())[
         "provenance"
     ]["versions"]
     assert "torch" not in versions  # the rule's environment holds none, the one that Snakemake runs in does
@@ -95,7 +94,7 @@ def test_a_package_that_an_environment_lacks_is_not_lent_by_snakemake(snakemake,
     path.write_text("\n".join(line for line in lines if "requests" not in line) + "\n")
     done = snakemake(served, "--use-conda", "--cores", "1", cwd=workflow)
     assert done.returncode != 0
-    assert "No module named 'requests' in the environment" in done.stdout
+    assert "No module named 'requests'" in done.stdout
     assert not (workflow / served).exists()
 
 
@@ -138,22 +137,22 @@ def test_an_environment_holds_what_its_file_says_and_what_that_needs(conda, tmp_
     done = create(ROOT / "envs" / "validate.yaml", tmp_path / "environment")
     assert done.returncode == 0, done.stderr
     code = """
-import importlib.metadata as m, json, sys
+import json, sys
 sys.path.extend(json.loads(sys.argv[1]))  # as Snakemake's preamble does
 import numpy, scipy.linalg
 from snakemake.iocontainers import Snakemake
+from importlib import metadata, util
 try:
     import pandas
 except ModuleNotFoundError as error:
-    print(json.dumps([numpy.__file__, str(error), sorted(d.name for d in m.distributions(path=sys.path[:5]))]))
+    held = sorted(found.name for found in metadata.distributions())
+    print(json.dumps([numpy.__file__, str(error), util.find_spec("pandas") is None, held]))
 """
     python = tmp_path / "environment" / "bin" / "python"
     done = subprocess.run([python, "-c", code, json.dumps(sys.path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    place, refusal, held = json.loads(done.stdout)
+    place, refusal, absent, held = json.loads(done.stdout)
     assert Path(place).is_relative_to(tmp_path)
-    assert "No module named 'pandas' in the environment" in refusal
-    asked = yaml.safe_load((ROOT / "envs" / "validate.yaml").read_text())["dependencies"]
-    assert (
-        len(held) == len(asked) - 1
-    )  # h5py, numpy, pyyaml, scipy need each other at most; python is no distribution
+    assert refusal == "No module named 'pandas'"
+    assert absent
+    assert held == ["PyYAML", "h5py", "numpy", "scipy"]
