@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slurm bench docs reliability lint clean
+.PHONY: help demo test test-conda test-fast test-slurm bench docs reliability lint clean
 
 CORES ?= all
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -20,13 +20,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
 
 demo: $(INSTALLED)  ## everything at laptop scale: priors, four problems, certificates, exact benchmark, figures, numbers
 	snakemake --cores $(CORES)
 
 test: $(INSTALLED) lint  ## the whole test suite, formatting and lint included
 	pytest
+
+test-conda: $(INSTALLED)  ## the test configuration, each rule in an environment of its own (a stand-in for conda; no network)
+	PATH="$(CURDIR)/tests/conda/bin:$$PATH" snakemake --cores $(CORES) --use-conda --configfile config/test.yaml
 
 test-fast: $(INSTALLED)  ## the tests without the end-to-end runs
 	pytest -m "not slow"
@@ -42,7 +45,7 @@ lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 bench: $(INSTALLED)  ## the ratios the README quotes, into results/bench.json
 	python -m skyscore.bench
 
-docs: $(INSTALLED)  ## numbers and pictures of the runs in results/ into README.md and docs/
+docs: $(INSTALLED)  ## numbers and pictures of the runs in results/, rule graph and messages into README.md and docs/
 	python -m skyscore.quotes
 
 reliability: $(INSTALLED)  ## kill, truncate and fill up what runs, and write docs/reliability.md

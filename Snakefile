@@ -62,4 +62,4 @@ onstart:
 
 onsuccess:
     RUN.ended()
-    print(headlines())
+    print(said_at_the_end())

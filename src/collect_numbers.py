@@ -9,15 +9,17 @@ from pathlib import Path
 from skyscore import io
 from skyscore.provenance import provenance
 
-SHOWN = {  # metrics of a posterior on the first page
+CHECKS = {  # metrics of a posterior on the first page: is it right ...
     "certified": "certified",
     "chi2_dof": "chi2 per datum",
     "tarp_p": "coverage: p",
     "mira_z": "MIRA, s.e.",
     "z2": "mean squared z",
-    "mean_rmse": "RMSE of the mean",
-    "mean_correlation": "r of the mean",
 }
+ERRORS = {
+    "mean_rmse": "RMSE of the mean",
+    "mean_correlation": "its correlation",
+}  # ... and how near the truth
 
 
 def merged(paths):
@@ -53,22 +55,42 @@ def shown(metric, value):
     return ("**no**", "yes")[value] if metric == "certified" else f"{value:.3g}"
 
 
+def table(posteriors, metrics):
+    """The metrics of each posterior that has any of them; a cell is blank where one was not measured."""
+    rows = [
+        (name, *(shown(metric, found[metric]) if metric in found else "" for metric in metrics))
+        for name, found in posteriors.items()
+        if found.keys() & metrics
+    ]
+    return io.csv_table(("posterior", *metrics.values()), rows) if rows else None
+
+
 def summary(flat):
     """The report's first page: what each posterior and each prior comes to, one line each."""
     posteriors, priors = {}, []
     for key, value in flat.items():
         match key.split("/"):
-            case [problem, sampler, metric] if metric in SHOWN:
-                posteriors.setdefault((problem, sampler), {})[metric] = value
+            case [problem, sampler, metric] if f"{problem}/{sampler}/chi2_dof" in flat:
+                posteriors.setdefault(f"{problem} / {sampler}", {})[metric] = value
             case [prior, "pqmass_chi2_dof"]:
-                priors.append((prior, rounded(value), rounded(flat[f"{prior}/pqmass_p_value"])))
-    lines = [
-        (*names, *(shown(metric, found[metric]) if metric in found else "" for metric in SHOWN))
-        for names, found in posteriors.items()
-        if "chi2_dof" in found
-    ]
-    tables = (("problem", "sampler", *SHOWN.values()), lines), (("prior", "PQMass chi2 / dof", "p"), priors)
-    return "\n\n".join(io.csv_table(header, rows) for header, rows in tables if rows)
+                priors.append((prior, f"{value:.3g}", f"{flat[f'{prior}/pqmass_p_value']:.3g}"))
+    tables = (
+        (
+            "Are the posteriors right? *certified*: every test passed, on enough simulations; coverage, MIRA and mean "
+            "squared z are explained under *Validation*. Blank: not measured in this run.",
+            table(posteriors, CHECKS),
+        ),
+        (
+            "How near is their mean to the truth, where that is known? Units are those of the problem.",
+            table(posteriors, ERRORS),
+        ),
+        (
+            "Are the priors those of the images? chi2 per degree of freedom of PQMass between draws and images that "
+            "the training never saw: 1 if they agree.",
+            io.csv_table(("prior", "PQMass chi2 / dof", "p"), priors) if priors else None,
+        ),
+    )
+    return "\n\n".join(f"{text}\n\n{found}" for text, found in tables if found)
 
 
 def rst(flat, source):

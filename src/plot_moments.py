@@ -6,16 +6,25 @@ Reads coverage.json, mira.json, moments.json and certificate.json of each; write
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
+COLUMNS = {
+    "z2": "mean squared z",
+    "z2_error": "its error",
+    "mira_score": "MIRA",
+    "mira_reference": "calibrated",
+    "mira_z": "MIRA, s.e.",
+    "chi2_mean": "chi2 per datum",
+    "common_bias_p": "p of a common bias",
+}
+
 
 def table(numbers):
     """z2, MIRA and chi2 of each sampler, as the caption's table."""
-    keys = ("z2", "z2_error", "mira_score", "mira_reference", "mira_z", "chi2_mean", "common_bias_p")
-    shown = [key for key in keys if any(key in found for found in numbers.values())]
+    shown = [key for key in COLUMNS if any(key in found for found in numbers.values())]
     rows = [
         (name, *(f"{found[key]:.3f}" if key in found else "" for key in shown))
         for name, found in numbers.items()
     ]
-    return io.csv_table(("sampler", *shown), rows)
+    return io.csv_table(("sampler", *(COLUMNS[key] for key in shown)), rows)
 
 
 def main(coverage, mira, moments, certificates, pdf, png, caption, *, problem, samplers):

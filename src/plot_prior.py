@@ -3,6 +3,23 @@
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
+COLUMNS = {
+    "chi2_dof": "chi2 / dof",
+    "chi2_dof_error": "its scatter",
+    "chi2_dof_null": "if equal",
+    "p_value": "p",
+}
+
+
+def table(name, flat):
+    """PQMass as the caption's table."""
+    found = {title: flat[f"pqmass_{key}"] for key, title in COLUMNS.items() if f"pqmass_{key}" in flat}
+    return io.csv_table(("PQMass of", *found), [(name, *(f"{value:.3f}" for value in found.values()))])
+
+
+def origin(made):
+    return f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
+
 
 def main(held_out, samples, numbers, pdf, png, caption, *, name):
     content = io.read_json(numbers)
@@ -11,8 +28,7 @@ def main(held_out, samples, numbers, pdf, png, caption, *, name):
     shown = {key: flat[key] for key in ("pqmass_chi2_dof", "pqmass_p_value") if key in flat}
     figure = plotting.draw_prior(generated, real, shown)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
-    lines = [f"- {key}: {value:.4g}" for key, value in flat.items()]
-    io.write_text(caption, f"PQMass of {name} against held-out images:\n\n" + "\n".join(lines) + "\n")
+    io.write_text(caption, f"{table(name, flat)}\n\n{origin(content['provenance'])}\n")
 
 
 if "snakemake" in globals():

@@ -30,13 +30,13 @@ GOOD = {
 def test_what_passes_and_what_does_not():
     assert certify(GOOD).certified
     for wrong, reason in (
-        ({"tarp_inside": 0}, "tarp_inside is 0"),
+        ({"tarp_inside": 0}, "tarp_inside is 0, allowed 1"),
         ({"mira_z": 3.2}, "mira_z is 3.2, allowed -3 to 3"),
         ({"mira_z": -3.2}, "mira_z is -3.2"),
         ({"z2": 0.89}, "z2 is 0.89, allowed 0.9 to 1.1"),
         ({"z2_k0": 1.3}, "z2_k0 is 1.3, allowed 0.76 to 1.24"),
         ({"chi2_mean": 1.06}, "chi2_mean is 1.06, allowed 0.95 to 1.05"),
-        ({"simulations": 63}, "simulations is 63"),
+        ({"simulations": 63}, "simulations is 63, allowed 64 or more"),
         ({"pqmass_pooled_p": 0.005}, "pqmass_pooled_p is 0.005"),
     ):
         verdict = certify(GOOD | wrong)

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, REPORT, browse
 from conftest import OVERLAYS, copy_workflow, jobs
 
 pytestmark = pytest.mark.slow
@@ -20,7 +21,8 @@ def finished(snakemake, tmp_path_factory) -> Path:
     folder = copy_workflow(tmp_path_factory.mktemp("run"))
     done = snakemake("--cores", "2", *OVERLAYS["test"], cwd=folder)
     assert done.returncode == 0, done.stdout[-8000:]
-    assert "Report: snakemake --report" in done.stdout
+    assert "lens / mmps" in done.stdout.partition("Done. ")[2]
+    assert "Report: snakemake --report results/test/report.html --configfile config/test.yaml" in done.stdout
     return folder
 
 
@@ -80,14 +82,53 @@ def test_numbers_in_tex(finished):
         assert rf"\csname skyscore@{key}\endcsname{{" in tex
 
 
-def test_report(snakemake, finished):
+@pytest.fixture(scope="module")
+def report(snakemake, finished) -> Path:
     done = snakemake("--report", "report.html", *OVERLAYS["test"], cwd=finished)
     assert done.returncode == 0, done.stdout
-    text = (finished / "report.html").read_text()
+    return finished / "report.html"
+
+
+def test_report(report, finished):
+    text = report.read_text()
     numbers = json.loads((finished / "results" / "test" / "numbers.json").read_text())
     assert f"chi2 per datum {numbers['lens/mmps/chi2_dof']:.3f}" in text  # the caption quotes this run
     for word in ("Posteriors", "Priors", "Exact benchmark", "Numbers"):
         assert word in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_report_in_a_browser(report, finished, tmp_path):
+    """Every figure is drawn and described, every number there; nothing is unrendered, nothing asks for a network."""
+    found, errors = browse(report, REPORT, tmp_path)
+    assert not errors
+    results = finished / "results" / "test"
+    shown, numbers = found["results"], json.loads((results / "numbers.json").read_text())
+    figures = {f"results/test/figures/{path.name}" for path in (results / "figures").glob("*.png")}
+    assert shown.keys() == figures | {"results/test/numbers.json"}
+    assert json.loads(shown["results/test/numbers.json"].pop("text")) == numbers
+    for path, page in shown.items():
+        assert min(page.get("size", [1000])) > 200, path
+        assert len(page["caption"]) > 80, path
+        assert not WRONG.findall(page["caption"]), path
+        assert all(page["labels"].values()), path
+    assert not WRONG.findall(found["home"])
+    assert found["overflow"] <= 0  # no table of the first page runs into what is beside it
+    assert found["top"] >= 0  # and its head is not cut off
+    for key, value in numbers.items():
+        match key.split("/"):
+            case [problem, sampler, "chi2_dof"]:
+                assert f"{problem} / {sampler}" in found["home"]
+                caption = shown[f"results/test/figures/{problem}_{sampler}.png"]["caption"]
+                assert f"chi2 per datum {value:.3f}" in caption
+            case [prior, "pqmass_chi2_dof"]:
+                assert f"{value:.3f}" in shown[f"results/test/figures/prior_{prior}.png"]["caption"]
+
+
+# what a text that was not filled, or was filled with no number, looks like
+WRONG = re.compile(
+    r"\{\{|\}\}|\{%|\bnan\b|\binf\b|\bNone\b|\bundefined\b|System Message|``|\.\. [a-z-]+::", re.IGNORECASE
+)
 
 
 def test_figures_are_redrawn_without_sampling(snakemake, finished):

@@ -28,7 +28,7 @@ def test_numbers_are_merged_without_collisions(tmp_path):
     tex = paths[1].read_text()
     assert r"\expandafter\newcommand\csname skyscore@lens/mmps/chi2_dof\endcsname{1.012}" in tex
     assert r"\csname skyscore@lens/n\endcsname{3}" in tex
-    assert '"lens", "mmps", "", "1.01"' in paths[2].read_text()
+    assert '"lens / mmps", "", "1.01"' in paths[2].read_text()
     assert "All 3 numbers are in ``numbers.json``" in paths[2].read_text()
     assert set(io.read_json(paths[3])["jobs"]) == {str(tmp_path / "a.json"), str(tmp_path / "b.json")}
     io.write_numbers(tmp_path / "b.json", {"lens/n": 4})

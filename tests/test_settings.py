@@ -145,11 +145,20 @@ MISTAKES = [
     ("datasets.galaxies32.galaxies", {"axis_ratio": [1]}, "must have at least 2"),
     ("priors.Galaxies", {}, "a name may hold lower-case letters and digits only"),
     ("priors.other", {}, "priors.other: the key 'dataset' is missing"),
+    ("problems.lense", {"n_samples": 4}, "problems.lense: the key 'kind' is missing"),
+    ("problems.lense", {"n_samples": 4}, "; did you mean 'lens'?"),
+    ("priors.galaxies23", {"training": {"steps": 9}}, "; did you mean 'galaxies32'?"),
+    ("problems.radio.antenas", 9, "unknown key 'antenas'; did you mean 'antennas'?"),
+    ("problems.mine", {"knid": "lens"}, "problems.mine.knid: unknown key 'knid'; did you mean 'kind'?"),
+    ("samplers.mmp", {"cg_steps": 3}, "samplers.mmp: the key 'name' is missing"),
+    ("samplers.mmp", {"cg_steps": 3}, "; did you mean 'mmps'?"),
     ("pathvars.results", "a b", "pathvars.results is 'a b', expected a match"),
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "answer"), MISTAKES, ids=[f"{m[0]}={m[1]}" for m in MISTAKES])
+@pytest.mark.parametrize(
+    ("path", "value", "answer"), MISTAKES, ids=[f"{m[0]}={m[1]}: {m[2]}" for m in MISTAKES]
+)
 def test_a_mistake_is_one_clear_line(path, value, answer):
     config = load()
     *parents, key = path.split(".")

@@ -242,6 +242,20 @@ def test_unknown_key_on_the_command_line(snakemake, workflow):
     assert "--config: miror: unknown key 'miror'; did you mean 'mirror'?" in line
 
 
+def test_unknown_keys_at_any_depth_on_the_command_line(snakemake, workflow):
+    done = snakemake("-n", "--config", "problems={lens: {lens: {thetaE: 1.0}}}", cwd=workflow)
+    assert clear_line(done) == (
+        "skyscore: error: --config: problems.lens.lens.thetaE: unknown key 'thetaE'; did you mean 'theta_E'?"
+    )
+
+
+def test_unknown_name_of_a_block(snakemake, workflow):
+    (workflow / "mine.yaml").write_text("problems:\n  lense:\n    n_samples: 4\n")
+    line = clear_line(snakemake("-n", "--configfile", "mine.yaml", cwd=workflow))
+    assert line.startswith("skyscore: error: mine.yaml: problems.lense: the key 'kind' is missing; ")
+    assert line.endswith("; did you mean 'lens'?")
+
+
 def test_unknown_sampler(snakemake, workflow):
     (workflow / "mine.yaml").write_text("samplers:\n  mmps:\n    name: mmsp\n")
     line = clear_line(snakemake("-n", "--configfile", "mine.yaml", cwd=workflow))

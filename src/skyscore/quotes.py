@@ -3,7 +3,7 @@
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
 numbers.json of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if
-a text and its record differ.
+a text and its record differ. The gallery, the list of messages and the graph of the rules are made anew as well.
 """
 
 from __future__ import annotations
@@ -13,17 +13,12 @@ import re
 import shutil
 from pathlib import Path
 
+from skyscore import gallery, messages, rulegraph
+
 __all__ = ["filled", "gather", "records"]
 
 ROOT = Path(__file__).resolve().parents[2]
 QUOTE = re.compile(r"(<!-- (?P<record>\w+):(?P<key>[^: ]+):(?P<format>\S+) -->)(?P<text>.*?)(<!-- -->)")
-FIGURES = {  # pictures of the documentation, from the figures of runs
-    "exact": ("exact.png",),
-    "demo": ("comparison_radio.png", "certificates.png"),
-    "real": ("sdssj1430_mmps.png", "as209_mmps.png"),
-}
-
-
 ORIGIN = ("git_revision", "git_dirty", "config_hash", "seed", "date", "versions", "hardware")
 
 
@@ -77,14 +72,26 @@ def gather(root: Path = ROOT) -> None:
         content = {**numbers, "provenance": {key: run[key] for key in ORIGIN if key in run}}
         target = root / "docs" / "results" / f"{name}.json"
         target.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-        for figure in FIGURES.get(name, ()):
+        for figure in gallery.pictures(name):
             if (source.parent / "figures" / figure).exists():
                 shutil.copyfile(source.parent / "figures" / figure, root / "docs" / "images" / figure)
+
+
+def made(root: Path = ROOT) -> dict[Path, str]:
+    """Pages with parts made from the source or from what runs left, as they should be but for the numbers."""
+    readme, trouble = root / "README.md", root / "docs" / "troubleshooting.md"
+    return {
+        root / "docs" / "gallery.md": gallery.page(root / "docs" / "images"),
+        trouble: messages.marked(trouble.read_text(), messages.listed(), messages.BEGIN, messages.END),
+        readme: messages.marked(readme.read_text(), rulegraph.graph(root), rulegraph.BEGIN, rulegraph.END),
+    }
 
 
 def main() -> None:
     gather()
     known = records()
+    for path, text in made().items():
+        path.write_text(text)
     for path in texts():
         path.write_text(filled(path.read_text(), known))
 

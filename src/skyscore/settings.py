@@ -51,6 +51,10 @@ class SettingsError(ValueError):
     """A setting is wrong. The message is one line: where, what is wrong, what to do."""
 
 
+class MissingKey(SettingsError):
+    """A block lacks a key that has no default."""
+
+
 def decisive(config: Mapping) -> dict[str, Any]:
     """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
     return {key: value for key, value in config.items() if key not in INCIDENTAL}
@@ -117,6 +121,14 @@ def check_object(
         schema.get("properties", {}),
         schema.get("additionalProperties", not schema.get("properties")),
     )
+    for key in schema.get("required", ()):
+        if key not in value:
+            for meant in difflib.get_close_matches(key, [str(k) for k in value if k not in properties], n=1):
+                raise SettingsError(
+                    f"{place((*path, meant), source)}: unknown key {meant!r}; did you mean {key!r}?"
+                )
+            about = resolved(properties.get(key, {}), root).get("description", "")
+            raise MissingKey(f"{place(path, source)}: the key {key!r} is missing; {about}")
     complete: dict[str, Any] = {}
     for key, item in value.items():
         if key in properties:
@@ -135,16 +147,17 @@ def check_object(
                 item_schema = problem_schema(resolved(extra, root), item.get("kind"))
             elif path == ("datasets",) and isinstance(item, Mapping):
                 item_schema = dataset_schema(resolved(extra, root), item.get("kind", "galaxies"))
-            complete[key] = check(item, item_schema, root, (*path, str(key)), source)
+            try:
+                complete[key] = check(item, item_schema, root, (*path, str(key)), source)
+            except MissingKey as error:  # a name of the user's: perhaps one that is there was meant
+                raise SettingsError(
+                    f"{error}{nearest(key, [name for name in value if name != key])}"
+                ) from None
         elif extra is True:
             complete[key] = item
         else:
             hint = nearest(key, properties) or f"; known keys: {', '.join(properties)}"
             raise SettingsError(f"{place((*path, str(key)), source)}: unknown key {key!r}{hint}")
-    for key in schema.get("required", ()):
-        if key not in value:
-            about = resolved(properties.get(key, {}), root).get("description", "")
-            raise SettingsError(f"{place(path, source)}: the key {key!r} is missing; {about}")
     for key, node in properties.items():
         node = resolved(node, root)
         if key not in complete and "default" in node:

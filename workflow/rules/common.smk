@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os
 # threads of torch that wait must not spin: on a machine shared with other work that slows small networks fifty times
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from skyscore import preflight, restart, settings
+from skyscore import headlines, preflight, restart, settings
 
 # ---------------------------------------------------------------------------- settings
 

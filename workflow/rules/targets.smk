@@ -204,22 +204,12 @@ BUDGET = (
 )
 
 
-def headlines():
-    """What a finished run says: where to look, and its first numbers."""
+def said_at_the_end():
+    """What a finished run says: where to look, how its posteriors did, and how to make its report."""
     results = Path(config["pathvars"]["results"])
     path = results / "numbers.json"
-    if not path.exists():
-        return "Done."
-    numbers = json.loads(path.read_text())
-    lead = ("certified", "chi2_dof", "einstein_radius_arcsec")
-    chosen = {key: value for key, value in numbers.items() if key.rsplit("/", 1)[-1] in lead}
-    lines = [f"  {key:<40} {value:.3f}" for key, value in chosen.items()]
-    given = [os.path.relpath(path) for path in workflow.config_settings.configfiles]
-    overlay = f" --configfile {' '.join(given)}" if given else ""
-    return "\n".join(
-        [
-            f"Done. Figures in {results}/figures, all numbers in {path}",
-            *lines,
-            f"Report: snakemake --report {results}/report.html{overlay}",
-        ]
-    )
+    given = workflow.config_settings
+    files = [os.path.relpath(file) for file in given.configfiles]
+    made_by = headlines.report_command(results, files, given.config)
+    leads = {name: default_sampler(name) for name in problems_of(config["target"])}
+    return headlines.headlines(json.loads(path.read_text()) if path.exists() else {}, results, made_by, leads)

@@ -56,7 +56,13 @@ class Check:
         return self.low <= self.value <= self.high
 
     def __str__(self) -> str:
-        return f"{self.name} is {self.value:.3g}, allowed {self.low:.3g} to {self.high:.3g}"
+        return f"{self.name} is {self.value:.3g}, allowed {self.allowed}"
+
+    @property
+    def allowed(self) -> str:
+        if self.high == float("inf"):
+            return f"{self.low:.3g} or more"
+        return f"{self.low:.3g}" if self.low == self.high else f"{self.low:.3g} to {self.high:.3g}"
 
 
 @dataclass
