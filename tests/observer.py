@@ -132,7 +132,7 @@ def disk(folder: Path) -> None:
     uvw = np.array([[at[j] - at[i] for i, j in pairs]] * len(turns))  # (T, B, 2)
     c, s = np.cos(turns)[:, None], np.sin(turns)[:, None]
     u, v = c * uvw[..., 0] - s * uvw[..., 1], s * uvw[..., 0] + c * uvw[..., 1]
-    seconds, u, v = (np.stack((u, v), -1).reshape(-1, 2) / 299792458.0, *(np.ravel(t) for t in (u, v)))
+    seconds = np.stack((u, v), -1).reshape(-1, 2) / 299792458.0
     u, v = seconds.T * frequency  # wavelengths
     angle = 2 * np.pi * (u * DISK[0] + v * DISK[1]) * ARCSEC
     envelope = 0.1 * np.exp(-2 * np.pi**2 * (0.25 * ARCSEC) ** 2 * (u**2 + v**2))

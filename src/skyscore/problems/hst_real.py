@@ -64,11 +64,6 @@ def observe_hst(
         InputError: for files that cannot be used, a position outside of them, bad pixels in the stamp, or little sky.
     """
     band, scale = s["band"], s["scale"]
-    if band not in files:
-        raise io.InputError(
-            f"hst: no file for {band!r}; name it under `files` of the problem (`band` is its role), or add its row to "
-            "config/datasets.tsv"
-        )
     sky = Sky.completed(s["noise"])
     side = s["frame_pixels"] or pixels
     ratio = s["data_scale"] / scale
@@ -122,7 +117,7 @@ def observe_hst(
             "psf_gaussian_arcsec": psf.gaussian,
         },
     }
-    if s["check"] in files:
+    if {s["check"], f"{s['check']}_psf", f"{s['check']}_weight"} & set(files):
         unseen = observe_unseen(s, files, frame, wcs, place, side, pixels)
         arrays |= unseen.arrays
         for key in ("units", "axes", "numbers"):
