@@ -56,7 +56,7 @@ def lens(folder: Path) -> None:
     theta / |theta|. Electrons / s, an exposure of 2,000 s."""
     g, n, scale, fine = np.random.default_rng(1), 85, 0.1, 3
     x, y = grid(n * fine, scale / fine)
-    r = np.hypot(x, y)
+    r = np.hypot(x, y).clip(1e-6)
     arcs = 0.5 * blob(x * (1 - EINSTEIN / r) - SOURCE[0], y * (1 - EINSTEIN / r) - SOURCE[1], 0.16)
     light = sum(a * blob(x, y / 0.85, s) for a, s in ((1.5, 0.15), (0.5, 0.4), (0.1, 1.0)))
     px, py = grid(9, scale)
@@ -100,9 +100,13 @@ def shapes(folder: Path, pixels: int) -> None:
 def shear(folder: Path, pixels: int) -> None:
     """Maps of the shear on axes west and north, and of its noise; a corner without data."""
     g, cards = np.random.default_rng(3), header("shear", (pixels, pixels), 150.0)
-    std = np.full((pixels, pixels), 0.02)
-    west, north = grid(pixels, 2.5)
-    maps = [one + std * g.standard_normal(std.shape) for one in tangential(west, north)]
+    std = np.full((pixels, pixels), 0.03)
+    fine = 5
+    means = [
+        one.reshape(pixels, fine, pixels, fine).mean((1, 3))
+        for one in tangential(*grid(pixels * fine, 2.5 / fine))
+    ]
+    maps = [one + std * g.standard_normal(std.shape) for one in means]
     std[:3, :3] = 0
     for name, image in zip(("gamma_1", "gamma_2", "gamma_std"), (*maps, std), strict=True):
         save(folder / f"{name}.fits", image, cards)
@@ -125,7 +129,7 @@ def galaxy(folder: Path) -> None:
 
 def disk(folder: Path) -> None:
     """A Gaussian of 0.1 Jy seen by 24 antennas, as UVFITS (phases of AIPS: exp(+2 pi i (u l + v m))) and as .npz."""
-    g, frequency, sigma = np.random.default_rng(5), 240e9, 2e-3
+    g, frequency, sigma = np.random.default_rng(5), 240e9, 0.01
     at = g.normal(0, 120, (24, 2))  # metres
     turns = np.linspace(-0.5, 0.5, 8)
     pairs = [(i, j) for i in range(24) for j in range(i + 1, 24)]

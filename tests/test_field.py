@@ -75,23 +75,23 @@ def test_it_is_made_of_a_spectrum_without_training(tmp_path, power):
 
 
 def test_samples_of_a_map_with_holes_have_the_exact_posterior(prior, power):
-    """Split Gibbs without a decomposition under this prior: mean and variance of the dense posterior."""
+    """Split Gibbs without a decomposition: mean and variance of the dense posterior within five standard errors."""
     g = torch.Generator().manual_seed(3)
     keep = torch.rand(N, N, generator=g) > 0.2
     operator, std = ShearOperator(keep, 3), torch.full((2 * int(keep.sum()),), 0.8, dtype=torch.float64)
     truth = prior.sample(1, g).double()
     y = operator(truth)[0] + std * torch.randn(len(std), generator=g, dtype=torch.float64)
-    n = 400
-    found = sample("pnpdm", prior, IsometricLikelihood(operator, y, std), n=n, steps=240, matched=True, hold=0.4,
-                   generator=torch.Generator().manual_seed(4)).x.double().flatten(1)  # fmt: skip
+    n = 1500
+    options = {"steps": 480, "inner": 12, "matched": True, "hold": 0.6, "sigma_max": 30.0}
+    options["generator"] = torch.Generator().manual_seed(4)
+    found = sample("pnpdm", prior, IsometricLikelihood(operator, y, std), n, **options).x.double().flatten(1)
     TT = torch.kron(cosine_matrix(N), cosine_matrix(N))
     C, A = (TT.T * power.flatten()) @ TT, operator.matrix()
     gain = torch.linalg.solve(A @ C @ A.T + torch.diag(std**2), A @ C).T
     mean, variance = gain @ y, (C - gain @ A @ C).diagonal()
     assert torch.allclose(wiener_map(operator, y, DiagonalNoise(std), power).flatten(), mean, atol=1e-6)
-    z = (found.mean(0) - mean) / (variance / n).sqrt()
-    assert z.square().mean() < 1.6  # 144 correlated squares; 1 if exact
-    assert float((found.var(0) / variance).mean()) == pytest.approx(1, abs=0.06)
+    assert ((found.mean(0) - mean) / (variance / n).sqrt()).abs().max() < 5
+    assert (found.var(0) / variance - 1).abs().max() < 0.02 + 5 * (2 / n) ** 0.5
 
 
 def test_the_spectrum_of_large_maps_is_measured_mode_by_mode():

@@ -64,9 +64,7 @@ def draw_clusters(
                     last = drawn
                 axes.plot(half, half, "o", mfc="none", mec="black", ms=9, mew=0.6)
                 bare(axes)
-            colour_bar(
-                figure, last, list(grid[:shown, k]), "", location="bottom", pad=0.02
-            )
+            colour_bar(figure, last, list(grid[:shown, k]), "", location="bottom", pad=0.02)
         for axes, name in zip(grid[:, 0], [*names[:shown], f"mean of\nall {len(places)}"], strict=True):
             axes.set_ylabel(name, fontsize=7)
         if title:
