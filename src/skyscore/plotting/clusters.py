@@ -34,8 +34,7 @@ def draw_clusters(
 ) -> Figure:
     """One column for each map, one row for each of the first clusters, and their mean over all of them.
 
-    The maps that are smoothed by a kernel or by taking a mean have the colour scale of what is drawn of themselves;
-    samples share one.
+    Each map has a colour scale of its own, of its cut-outs that are shown; all samples share one.
 
     Arguments:
         names: what is written beside each of the first clusters.
@@ -52,19 +51,17 @@ def draw_clusters(
         figure, grid = plt.subplots(shown + 1, len(maps), figsize=size, squeeze=False)
         for k, (column, cut) in enumerate(cuts.items()):
             kind = "spread" if column == "standard deviation" else "signed"
-            norms = limits(kind, samples if column.startswith("sample") else [cut[:shown]])
+            norm = limits(kind, samples if column.startswith("sample") else [cut[:shown]])
             for row, image in enumerate([*cut[:shown], stacks[column]]):
                 axes = grid[row, k]
-                norm = limits(kind, [stacks[column]]) if row == shown else norms
                 colours = plt.get_cmap(MAPS[kind]).with_extremes(bad="0.35")
                 drawn = axes.imshow(image, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
                 if row == 0:
                     axes.set_title(column, fontsize=7)
                     scale_bar(axes, image.shape, scale, "arcmin", dark=kind == "signed")
-                    last = drawn
                 axes.plot(half, half, "o", mfc="none", mec="black", ms=9, mew=0.6)
                 bare(axes)
-            colour_bar(figure, last, list(grid[:shown, k]), "", location="bottom", pad=0.02)
+            colour_bar(figure, drawn, list(grid[:, k]), "", location="bottom", pad=0.02)
         for axes, name in zip(grid[:, 0], [*names[:shown], f"mean of\nall {len(places)}"], strict=True):
             axes.set_ylabel(name, fontsize=7)
         if title:
