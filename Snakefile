@@ -53,13 +53,3 @@ for kind in (None, "lens", "kappa", "hst", "radio"):
             f"real_{kind}" if kind else "real"
         input:
             products("real", kind=kind),
-
-
-onstart:
-    require_downloads()
-    begin_run()
-
-
-onsuccess:
-    RUN.ended()
-    print(said_at_the_end())

@@ -5,6 +5,7 @@ writes observation.h5 and, in observation.json, the numbers that were measured o
 """
 
 from skyscore import io
+from skyscore.download import sha256_of
 from skyscore.problems import PROBLEMS
 from skyscore.problems.flux import moments_of
 from skyscore.provenance import provenance
@@ -13,12 +14,12 @@ from skyscore.provenance import provenance
 def main(held_out, observation, numbers, *, name, settings, seed, files=(), roles=(), code=None):
     problem = PROBLEMS[settings["kind"]]
     images = io.read_dataset(held_out, "held_out")
-    own = {key: value for key, value in settings.items() if key not in ("kind", "data")}
+    own = {key: value for key, value in settings.items() if key not in ("kind", "data", "files")}
     if roles:
         observed = problem.from_data(own, dict(zip(roles, files, strict=True)), moments_of(images))
     else:
         observed = problem.simulate(own, images, seed)
-    source = provenance(settings, seed, code=code, files=list(files))
+    source = provenance(settings, seed, code=code, files={str(path): sha256_of(path) for path in files})
     io.write_observation(observation, observed, source)
     found = {f"{name}/{key}": value for key, value in observed.attrs.get("numbers", {}).items()}
     io.write_numbers(numbers, found, source)

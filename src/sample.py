@@ -1,7 +1,8 @@
 """Posterior samples of one observation, by one sampler.
 
 Reads observation.h5, a prior's weights and, where the likelihood is learned, those of a noise model (samplers that
-need a density get its Gaussian surrogate); writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples).
+need a density get its Gaussian surrogate); writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples),
+both with what made the observation: its settings, and the checksums of the files that it came from.
 """
 
 from skyscore import io
@@ -11,13 +12,17 @@ from skyscore.provenance import provenance
 from skyscore.samplers import sample_problem
 
 
-def main(observation, prior, posterior, fits, *, noise=None, sampler, n, seed, device="auto", code=None):
+def main(
+    observation, prior, posterior, fits, *, noise=None, sampler, n, seed, name=None, device="auto", code=None
+):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
     network = load_prior(prior, device)
     model, generator = load_prior(noise, device) if noise else None, io.generator(seed, device)
     samples = sample_problem(sampler, network, problem, n, noise=model, generator=generator, progress=True)
-    source = provenance({"sampler": sampler, "n": n}, seed, code=code)
+    made = io.read_provenance(observation)
+    observed = {key: made[key] for key in ("settings_hash", "settings", "files", "date") if key in made}
+    source = provenance({"sampler": sampler, "n": n}, seed, code=code, problem=name, observation=observed)
     io.write_samples(posterior, samples, problem, source)
     io.write_fits(fits, samples, problem, source)
 

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from skyscore import io
-from skyscore.priors import HybridPrior, MomentsPrior, NeuralPrior, PrincipalPrior, load_prior
-from skyscore.priors.learning import learn_on
+from skyscore.priors import FieldPrior, HybridPrior, MomentsPrior, NeuralPrior, PrincipalPrior, load_prior
+from skyscore.priors.learning import field_of, learn_on
 from skyscore.provenance import fingerprint, provenance
 
 PRIORS = {prior.kind: prior for prior in (NeuralPrior, HybridPrior, PrincipalPrior)}
@@ -42,10 +42,13 @@ def main(start, prior, *, name, settings, seed, checkpoint_every, devices=1, cod
     if str(start).endswith(".safetensors"):
         io.write_bytes(prior, take(start, settings))
         return
-    if settings["kind"] == "gaussian":
+    if settings["kind"] in ("gaussian", "field"):  # nothing is trained
         made = {"settings": settings, "provenance": provenance(settings, seed, code=code)}
+        made = {key: json.dumps(value) for key, value in made.items()}
         images = io.read_dataset(start, "train")
-        MomentsPrior.fit(images, {key: json.dumps(value) for key, value in made.items()}).save(prior)
+        field = settings["kind"] == "field"
+        found = FieldPrior(field_of(images, settings), made) if field else MomentsPrior.fit(images, made)
+        found.save(prior)
         return
     checkpoint = Path("checkpoints") / f"{name}-{fingerprint([settings, seed])}.safetensors"
     model, record = learn_on(devices, start, settings, seed, checkpoint, checkpoint_every)

@@ -7,7 +7,7 @@ from skyscore.likelihoods import GaussianLikelihood
 from skyscore.likelihoods.gaussian import Spectrum
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
-from skyscore.priors.hybrid import cosine_matrix, cosine_power
+from skyscore.priors.field import cosine_matrix, cosine_power
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.samplers import sample
 from skyscore.samplers.hmc import HMC, Mass

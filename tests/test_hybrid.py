@@ -8,7 +8,8 @@ from scipy.fft import dctn
 from skyscore import io
 from skyscore.diffusion.training import train
 from skyscore.priors import GaussianPrior, HybridPrior, NeuralPrior, load_prior
-from skyscore.priors.hybrid import HybridDenoiser, cosine_matrix, cosine_power, measured_power
+from skyscore.priors.field import cosine_matrix, cosine_power, measured_power
+from skyscore.priors.hybrid import HybridDenoiser
 from skyscore.simulate.convergence import Convergence
 
 NETWORK = {"patch": 2, "channels": [16, 16], "blocks": 1, "attention": 4}

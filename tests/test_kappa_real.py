@@ -11,13 +11,8 @@ from astropy.io import fits
 from skyscore import io
 from skyscore.operators.shear import decompose
 from skyscore.problems.kappa import SETTINGS, KappaProblem
-from skyscore.problems.kappa_real import (
-    cluster_check,
-    observe_shear,
-    read_catalogue,
-    read_clusters,
-    to_pixels,
-)
+from skyscore.problems.kappa_files import read_catalogue, read_clusters
+from skyscore.problems.kappa_real import cluster_check, observe_shear, to_pixels
 
 RA, DEC = 150.0, 2.0
 TABLE = """# ID RA Dec r500 flux err z M500 err

@@ -1,8 +1,8 @@
 """What the code offers to a configuration: samplers with their options, kinds of problems and of data sets.
 
 It is read from the text of the module that implements it (a sampler's name and the arguments of its `__init__`; the
-`kind` and the `SETTINGS` of a problem or a simulator), without importing it, so that a new one is one module and one
-block of the configuration, and a dry run needs no torch.
+`kind` and the `SETTINGS` of a problem or a simulator, and the `FILES` that a problem reads), without importing it, so
+that a new one is one module and one block of the configuration, and a dry run needs no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["dataset_kinds", "problem_kinds", "sampler_options"]
+__all__ = ["dataset_kinds", "problem_files", "problem_kinds", "sampler_options"]
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -121,11 +121,11 @@ def sampler_options() -> dict[str, dict[str, dict[str, Any]]]:
     return {name: arguments(node, known) for name, node in named if isinstance(name, str) and name}
 
 
-def kinds(folder: str) -> dict[str, dict[str, Any]]:
-    """{kind: JSON schema of its settings} of the classes in a folder that have the attributes `kind` and `SETTINGS`."""
+def kinds(folder: str, attribute: str = "SETTINGS") -> dict[str, dict[str, Any]]:
+    """{kind: an attribute, such as the JSON schema of its settings} of the classes in a folder that have a `kind`."""
     found = ((constant(node, "kind", path), node, path) for node, path in classes(folder))
     return {
-        kind: constant(node, "SETTINGS", path) or {}
+        kind: constant(node, attribute, path) or {}
         for kind, node, path in found
         if isinstance(kind, str) and kind and any(isinstance(base, ast.Name) for base in node.bases)
     }
@@ -134,6 +134,11 @@ def kinds(folder: str) -> dict[str, dict[str, Any]]:
 def problem_kinds() -> dict[str, dict[str, Any]]:
     """Kinds of problems, read from skyscore/problems."""
     return kinds("problems")
+
+
+def problem_files() -> dict[str, dict[str, str]]:
+    """{kind: {role: what the file holds}} of the files that problems read, from skyscore/problems."""
+    return kinds("problems", "FILES")
 
 
 def dataset_kinds() -> dict[str, dict[str, Any]]:

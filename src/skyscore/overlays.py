@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from skyscore.settings import check_config
+from skyscore.settings import check_config, is_real
 
 __all__ = ["OVERLAYS", "overlaid", "sizes"]
 
@@ -40,7 +40,7 @@ def sizes() -> str:
     for name in OVERLAYS:
         config = overlaid(name)
         real = config["target"] == "real"
-        problems = {k: p for k, p in config["problems"].items() if (p["data"] is not None) == real}
+        problems = {k: p for k, p in config["problems"].items() if is_real(p) == real}
         used = {p[key] for p in problems.values() for key in ("prior", "noise")}
         used = (used if real else used | {config["slic"]["prior"]}) - {None}
         parts += ["", f"### `config/{name}.yaml`"]
@@ -48,8 +48,9 @@ def sizes() -> str:
         for key in sorted(used):
             prior = config["priors"][key]
             data, fit = config["datasets"][prior["dataset"]], prior["training"]
-            learned = f"{fit['steps']:,} x {fit['batch']}" if prior["kind"] != "gaussian" else "moments"
-            network = "-".join(map(str, prior["network"]["channels"])) if prior["kind"] != "gaussian" else "-"
+            without = {"gaussian": "moments", "field": "spectrum"}.get(prior["kind"])  # a network
+            learned = without or f"{fit['steps']:,} x {fit['batch']}"
+            network = "-" if without else "-".join(map(str, prior["network"]["channels"]))
             lines.append(
                 f"| `{key}` | {data['kind']} | {data['pixels']} | {data['train']:,} | {network} | {learned} "
                 f"| {prior['sampling']['n']:,} |"

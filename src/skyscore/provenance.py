@@ -164,6 +164,7 @@ def fits_cards(source: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     """Header cards (keyword, value, comment) for the part of a provenance that fits into eight-letter keywords."""
     cards = [
         ("ORIGIN", "skyscore", "software that wrote this file"),
+        ("OBJECT", source.get("problem"), "problem of the configuration"),
         ("DATE", source.get("date", "")[:19], "UTC date of this file"),
         ("GITREV", source.get("git_revision", "unknown"), "git revision of skyscore"),
         ("GITDIRTY", str(source.get("git_dirty")), "tracked files differed from GITREV"),

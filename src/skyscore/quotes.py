@@ -2,8 +2,9 @@
 
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
-numbers.json of a run (beside them their provenance), and results/bench.json. Nothing is typed twice: a test fails if
-a text and its record differ. The gallery, the list of messages and the graph of the rules are made anew as well.
+numbers.json of a run (beside them their provenance), results/bench.json, and the sizes in config/datasets.tsv (record
+`datasets`). Nothing is typed twice: a test fails if a text and its record differ. The gallery, the list of messages and
+the graph of the rules are made anew as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 from pathlib import Path
 
 from skyscore import gallery, messages, rulegraph
+from skyscore.settings import read_table
 
 __all__ = ["filled", "gather", "records"]
 
@@ -37,10 +39,18 @@ def flat(node: dict, path: str = "") -> dict[str, float]:
     return found
 
 
+def downloads(root: Path = ROOT) -> dict[str, float]:
+    """What the table of data sets amounts to: `files` that a job fetches by itself, and their `megabytes`."""
+    table = read_table(root / "config" / "datasets.tsv", "config/datasets.tsv")
+    sizes = [row["bytes"] for row in table if row["fetch"] == "auto"]
+    return {"files": len(sizes), "megabytes": sum(sizes) / 1e6}
+
+
 def records(root: Path = ROOT) -> dict[str, dict[str, float]]:
     """All records by name."""
     paths = [*sorted((root / "docs" / "results").glob("*.json")), root / "results" / "bench.json"]
-    return {path.stem: flat(json.loads(path.read_text())) for path in paths if path.exists()}
+    found = {path.stem: flat(json.loads(path.read_text())) for path in paths if path.exists()}
+    return found | {"datasets": downloads(root)}
 
 
 def filled(text: str, known: dict[str, dict[str, float]]) -> str:

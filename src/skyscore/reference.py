@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from skyscore.offered import dataset_kinds, problem_kinds, sampler_options
+from skyscore.offered import dataset_kinds, problem_files, problem_kinds, sampler_options
 from skyscore.schema import load_schema, resolved
 
 __all__ = ["described"]
@@ -52,7 +52,9 @@ def described() -> str:
         parts += ["", f"## Data sets of kind `{kind}`", "", f"Under `datasets.<name>.{kind}`:", ""]
         parts += [table(rows_of(node, root))]
     for kind, node in sorted(problem_kinds().items()):
-        parts += ["", f"## Problems of kind `{kind}`", "", table(rows_of(node, root))]
+        parts += ["", f"## Problems of kind `{kind}`", "", table(rows_of(node, root)), ""]
+        parts += ["| role under `files` | what the file holds |", "| --- | --- |"]
+        parts += [f"| `{role}` | {text} |" for role, text in problem_files()[kind].items()]
     parts += [
         "",
         "## Options of the samplers",

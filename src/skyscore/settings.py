@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skyscore.offered import dataset_kinds, problem_kinds, sampler_options
+from skyscore.offered import dataset_kinds, problem_files, problem_kinds, sampler_options
 from skyscore.reference import described
 from skyscore.schema import dataset_schema, load_schema, problem_schema, resolved, sampler_schema
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_table",
     "decisive",
     "described",
+    "is_real",
     "load_schema",
     "problem_kinds",
     "read_table",
@@ -58,6 +59,11 @@ class MissingKey(SettingsError):
 def decisive(config: Mapping) -> dict[str, Any]:
     """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
     return {key: value for key, value in config.items() if key not in INCIDENTAL}
+
+
+def is_real(problem: Mapping) -> bool:
+    """Is a problem observed, in downloaded data or in files of one's own, and not simulated?"""
+    return bool(problem["data"] or problem["files"])
 
 
 def nearest(word: str, words: Any) -> str:
@@ -216,7 +222,25 @@ def check_config(config: Mapping, source: Source = "configuration") -> dict[str,
                 known_name(problem[role], complete[names], ("problems", key, role), source, names[:-1])
         for name in problem["samplers"]:
             known_name(name, complete["samplers"], ("problems", key, "samplers"), source, "sampler")
+        if problem["files"]:
+            known_files(problem, ("problems", key, "files"), source)
     return complete
+
+
+def known_files(problem: Mapping, path: Path_, source: Source) -> None:
+    """SettingsError unless the roles of a problem's own files are those that its kind reads.
+
+    In a role such as <band>_psf stands the value of the setting of that name; any other word in brackets, for any name.
+    """
+    if problem["data"]:
+        raise SettingsError(f"{place(path, source)}: beside `data: {problem['data']}`; give one of the two")
+    roles = [
+        re.sub(r"<(\w+)>", lambda match: str(problem.get(match[1]) or match[0]), role)
+        for role in problem_files()[problem["kind"]]
+    ]
+    for role in problem["files"]:
+        if not any(re.fullmatch(re.sub(r"<\w+>", r"\\w+", known), role) for known in roles):
+            known_name(role, roles, (*path, role), source, "role of a file")
 
 
 def read_table(path: str | Path, source: str, name: str = "datasets") -> list[dict[str, Any]]:

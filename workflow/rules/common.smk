@@ -198,7 +198,17 @@ def problem_settings(wildcards):
     In place of the name of a noise model stand the settings of the noise that it was learned from.
     """
     problem = config["problems"][wildcards.problem]
-    apart = ("samplers", "n_samples", "simulations", "prior", "truth", "same_as", "exercise", "noise")
+    apart = (
+        "samplers",
+        "n_samples",
+        "simulations",
+        "prior",
+        "truth",
+        "same_as",
+        "exercise",
+        "noise",
+        "files",
+    )
     own = {key: value for key, value in problem.items() if key not in apart}
     if problem["noise"] is None:
         return own

@@ -158,6 +158,42 @@ rule plot_family:
         "../../src/plot_family.py"
 
 
+rule plot_clusters:
+    input:
+        observation="<results>/{problem}/observation.h5",
+        posterior="<results>/{problem}/{sampler}/posterior.h5",
+        baselines="<results>/{problem}/baselines.h5",
+        panels="<results>/{problem}/{sampler}/panels.h5",
+        numbers="<results>/{problem}/{sampler}/residuals.json",
+    output:
+        pdf="<results>/figures/clusters_{problem}_{sampler}.pdf",
+        png=report(
+            "<results>/figures/clusters_{problem}_{sampler}.png",
+            caption="../report/clusters.rst",
+            category="Posteriors",
+            subcategory="{problem}",
+            labels={"problem": "{problem}", "sampler": "{sampler}, at clusters"},
+        ),
+        caption="<results>/figures/clusters_{problem}_{sampler}.rst",
+    log:
+        "<logs>/plot_clusters/{problem}_{sampler}.log",
+    benchmark:
+        "<benchmarks>/plot_clusters/{problem}_{sampler}.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        problem="{problem}",
+        sampler="{sampler}",
+    message:
+        "Drawing {wildcards.problem} at clusters by {wildcards.sampler}"
+    script:
+        "../../src/plot_clusters.py"
+
+
 rule plot_slic:
     input:
         numbers="<results>/slic/parameters.json",

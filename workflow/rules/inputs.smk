@@ -109,33 +109,58 @@ def rows_of(data, wanted_by):
     return rows
 
 
-def rows_of_problem(name):
-    return rows_of(config["problems"][name]["data"], f"problem {name!r}")
+def own_files(name):
+    """A problem's own files by role; where one is not there the run ends, and says which."""
+    files = config["problems"][name]["files"]
+    absent = [f"{role} {path!r}" for role, path in files.items() if not Path(path).is_file()]
+    if absent:
+        place = f"{source_of(('problems', name, 'files'))}: problems.{name}.files"
+        remedy = f"correct the path or put the file there (paths are from {Path.cwd()})"
+        sys.exit(f"skyscore: error: {place}: no such file: {', '.join(absent)}; {remedy}")
+    return files
+
+
+def paths_of(data, wanted_by):
+    """Files by role: of a data set of datasets.tsv, or the own ones of the problem of that name."""
+    if config["problems"].get(data, {}).get("files"):
+        return own_files(data)
+    return {role: f"data/{path}" for role, (path, _) in rows_of(data, wanted_by).items()}
+
+
+def paths_of_problem(name):
+    problem = config["problems"][name]
+    return own_files(name) if problem["files"] else paths_of(problem["data"], f"problem {name!r}")
+
+
+def known_roles(name):
+    """Roles of a problem's files, there or not."""
+    problem = config["problems"][name]
+    return problem["files"] or rows_of(problem["data"], f"problem {name!r}")
 
 
 def files_of(wildcards):
-    return [f"data/{path}" for path, _ in rows_of_problem(wildcards.problem).values()]
+    return list(paths_of_problem(wildcards.problem).values())
 
 
 def roles_of(wildcards):
-    return list(rows_of_problem(wildcards.problem))
+    return list(paths_of_problem(wildcards.problem))
 
 
-def rows_of_images(name):
-    """The rows behind a training set that is cut from downloaded files, by <data set>/<role>."""
+def paths_of_images(name):
+    """The files behind a training set that is cut from data, by <data set>/<role>."""
     return {
-        f"{data}/{role}": row
+        f"{data}/{role}": path
         for data in config["datasets"][name]["data"]
-        for role, row in rows_of(data, f"training set {name!r}").items()
+        for role, path in paths_of(data, f"training set {name!r}").items()
     }
 
 
 def files_of_images(wildcards):
-    return [f"data/{path}" for path, _ in rows_of_images(wildcards.dataset).values()]
+    return list(paths_of_images(wildcards.dataset).values())
 
 
 def roles_of_images(wildcards):
-    return list(rows_of_images(wildcards.dataset))
+    return list(paths_of_images(wildcards.dataset))
 
 
 def require_downloads():

@@ -20,6 +20,7 @@ rule sample:
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=lookup(within=config, dpath="problems/{problem}/n_samples"),
+        name="{problem}",
         seed=seed_of("sample"),
         code=code_version("samplers", "priors", "diffusion", "likelihoods", "operators", "problems"),
     message:

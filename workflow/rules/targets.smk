@@ -8,7 +8,7 @@ def problems_of(target, kind=None):
     wanted = {
         name
         for name, problem in config["problems"].items()
-        if (problem["data"] is not None) == (target == "real") and problem["exercise"] is None
+        if settings.is_real(problem) == (target == "real") and problem["exercise"] is None
     }
     return sorted(name for name in wanted if kind in (None, config["problems"][name]["kind"]))
 
@@ -75,6 +75,16 @@ def of_family(pattern):
     ]
 
 
+def at_clusters(target, kind=None):
+    """Figures of the real maps that come with clusters as a check, by the sampler that the report leads with."""
+    maps = problems_of("real", "kappa") if target == "real" and kind in (None, "kappa") else []
+    return [
+        f"<results>/figures/clusters_{name}_{default_sampler(name)}.pdf"
+        for name in maps
+        if "clusters" in known_roles(name)
+    ]
+
+
 def slic_of(target):
     """The noise model of SLIC on parameters, if the target has it."""
     return [config["slic"]["prior"]] if target == "simulated" and config["slic"]["prior"] else []
@@ -132,6 +142,7 @@ def figures(target, kind=None):
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
         *(f"<results>/figures/exercise_{exercise}.pdf" for exercise in exercises_of(target)),
         *(["<results>/figures/family.pdf"] if len(family_of(target, kind)) > 1 else []),
+        *at_clusters(target, kind),
         *(["<results>/figures/slic.pdf"] if slic_of(target) else []),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]
@@ -191,7 +202,8 @@ def damaged():
 
 
 def begin_run():
-    """Before the first job: can results be written at all? Then this run is entered in the book."""
+    """Before the first job: can files be had, and results be written at all? Then this run is entered in the book."""
+    require_downloads()
     if wrong := restart.unwritable(config["pathvars"]["results"]):
         sys.exit(f"skyscore: error: {wrong}")
     RUN.started()
@@ -213,3 +225,12 @@ def said_at_the_end():
     made_by = headlines.report_command(results, files, given.config)
     leads = {name: default_sampler(name) for name in problems_of(config["target"])}
     return headlines.headlines(json.loads(path.read_text()) if path.exists() else {}, results, made_by, leads)
+
+
+onstart:
+    begin_run()
+
+
+onsuccess:
+    RUN.ended()
+    print(said_at_the_end())

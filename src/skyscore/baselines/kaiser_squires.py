@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..operators.shear import ShearOperator
-from ..priors.hybrid import cosine_matrix
+from ..priors.field import cosine_matrix
 
 __all__ = ["gaussian_smoothing", "kaiser_squires"]
 

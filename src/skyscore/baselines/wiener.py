@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..likelihoods.gaussian import Spectrum
 from ..operators.base import LinearOperator
-from ..priors.hybrid import cosine_matrix
+from ..priors.field import cosine_matrix
 
 __all__ = [
     "cosine_covariance",

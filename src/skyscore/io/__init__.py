@@ -11,7 +11,7 @@ from .captions import csv_table
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, reading, write_bytes, write_text
-from .fits import read_fits, read_header, write_fits
+from .fits import read_columns, read_fits, read_header, write_fits
 from .imaging import check_imaging
 from .jobs import generator, logged, pick_device
 from .maps import read_map
@@ -19,6 +19,7 @@ from .products import (
     read_dataset,
     read_observation,
     read_panels,
+    read_provenance,
     read_samples,
     write_dataset,
     write_observation,
@@ -37,6 +38,7 @@ __all__ = [
     "generator",
     "logged",
     "pick_device",
+    "read_columns",
     "read_dataset",
     "read_ensemble",
     "read_fits",
@@ -45,6 +47,7 @@ __all__ = [
     "read_map",
     "read_observation",
     "read_panels",
+    "read_provenance",
     "read_samples",
     "read_simulations",
     "read_weights",

@@ -20,22 +20,27 @@ if TYPE_CHECKING:
     from skyscore.samplers import Samples
 
 
-def read_fits(path: str | Path, shape: tuple[int, ...] | None = None, hdu: int = 0) -> np.ndarray:
-    """The image of a FITS file, native byte order, float64.
+REMEDY = "give a whole file, or download it again"
+DIMENSIONLESS = ("convergence", "1")  # units that are none
+
+
+def read_fits(path: str | Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """The first image of a FITS file, native byte order, float64.
 
     Raises:
-        InputError: not FITS, cut short, no image there, or not of the given `shape`.
+        InputError: not FITS, cut short, no image in it, or not of the given `shape`.
     """
     import warnings
 
     from astropy.io import fits
 
-    with reading(path, "FITS file, perhaps cut short", "download it again"), warnings.catch_warnings():
+    with reading(path, "FITS file, perhaps cut short", REMEDY), warnings.catch_warnings():
         warnings.simplefilter("error")  # astropy only warns about a file that is cut short
         with fits.open(existing(path), memmap=False) as file:
-            data = file[hdu].data
-    if data is None or data.dtype.fields is not None:
-        raise InputError(f"{path}: HDU {hdu} holds no image; give a FITS file with an image there")
+            number = first_image(file)
+            data = None if number is None else file[number].data
+    if data is None or data.dtype.fields is not None:  # the latter of random groups
+        raise InputError(f"{path}: holds no image; give a FITS file with one")
     if shape is not None and data.shape != tuple(shape):
         raise InputError(
             f"{path}: the image has shape {data.shape}, expected {tuple(shape)}; give files that fit together"
@@ -43,16 +48,56 @@ def read_fits(path: str | Path, shape: tuple[int, ...] | None = None, hdu: int =
     return data.astype(np.float64)
 
 
-def read_header(path: str | Path, hdu: int = 0):
-    """The header of an HDU.
+def first_image(file: Any) -> int | None:
+    """Number of the first HDU with an image: instruments often leave the primary one empty."""
+    return next((k for k, hdu in enumerate(file) if hdu.is_image and hdu.header["NAXIS"] > 0), None)
+
+
+def read_header(path: str | Path):
+    """The header of the first image, that of the file where it holds none.
 
     Raises:
-        InputError: not FITS, or no such HDU.
+        InputError: not FITS.
     """
     from astropy.io import fits
 
-    with reading(path, "FITS file", "download it again"):
-        return fits.getheader(existing(path), hdu)
+    with reading(path, "FITS file", REMEDY), fits.open(existing(path)) as file:
+        return file[first_image(file) or 0].header.copy()
+
+
+def read_columns(path: str | Path, names: Mapping[str, str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Columns `(N,)`, float64, of the first table of a FITS file, and their units ("" where none is given).
+
+    Arguments:
+        names: of the columns in the file, upper or lower case, by the names under which they are wanted.
+
+    Raises:
+        InputError: not FITS, cut short, no table in it, a column that is absent or no numbers.
+    """
+    import warnings
+
+    from astropy.io import fits
+
+    with reading(path, "FITS file, perhaps cut short", REMEDY), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with fits.open(existing(path), memmap=False) as file:
+            tables = [hdu for hdu in file if getattr(hdu, "columns", None) is not None]
+            if not tables:
+                raise InputError(f"{path}: holds no table; give a FITS table with one row for each galaxy")
+            held = {column.name.lower(): column for column in tables[0].columns}
+            absent = [name for name in names.values() if name.lower() not in held]
+            if absent:
+                raise InputError(
+                    f"{path}: no column {absent[0]!r} (it holds {', '.join(held)}); name it under `columns`"
+                )
+            found = {key: np.asarray(tables[0].data[held[name.lower()].name]) for key, name in names.items()}
+            units = {key: str(held[name.lower()].unit or "").strip() for key, name in names.items()}
+    for key, column in found.items():
+        if column.ndim != 1 or column.dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: the column {names[key]!r} is no column of numbers; give one per galaxy"
+            )
+    return {key: column.astype(np.float64) for key, column in found.items()}, units
 
 
 def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Mapping | None = None) -> None:
@@ -76,6 +121,11 @@ def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Map
         kind = fits.ImageHDU if hdus else fits.PrimaryHDU
         hdu = kind(data.astype(np.float32), header=header.copy())
         hdu.header["EXTNAME"] = (name, f"posterior {name.lower()}, {len(x)} samples")
+        if (
+            data.ndim == 3 and name == "SAMPLES"
+        ):  # without an axis of its own a matrix of two would be singular
+            step = "CD3_3" if "CD1_1" in header else "CDELT3"
+            hdu.header.update({"CTYPE3": "SAMPLE", "CRPIX3": 1.0, "CRVAL3": 1.0, step: 1.0})
         hdus.append(hdu)
     image = BytesIO()  # not a file: what a full disk says is then that of the file system, not of a library
     fits.HDUList(hdus).writeto(image, checksum=True, output_verify="exception")
@@ -86,6 +136,8 @@ def unit_card(unit: Any) -> tuple[str, str, str]:
     """BUNIT in the spelling of the FITS standard; a unit it does not know is written as it is."""
     from astropy import units
 
+    if unit in DIMENSIONLESS:
+        return "BUNIT", "", f"{unit}, without dimension"
     try:
         return "BUNIT", units.Unit(str(unit)).to_string("fits"), "unit of the pixel values"
     except ValueError:

@@ -24,8 +24,14 @@ def write_hdf5(
     attrs: Mapping[str, Any],
     axes: Mapping[str, Sequence[str]] | None = None,
     units: Mapping[str, str] | None = None,
+    scales: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write arrays with named axes and units, and JSON-able attributes (one JSON text each), atomically.
+
+    Arguments:
+        axes: names of the axes of each array; of images they are known.
+        scales: coordinates along axes by their name, attached as dimension scales wherever the length is the same;
+            `units` names theirs too.
 
     The file is made in memory: the library ends the process (segmentation fault) when a disk is full.
     """
@@ -40,6 +46,14 @@ def write_hdf5(
             labels = (axes or {}).get(name) or IMAGE_AXES.get(array.ndim, ())
             for axis, label in zip(data.dims, labels, strict=False):
                 axis.label = label
+        for name, values in (scales or {}).items():
+            data = file.create_dataset(name, data=as_array(values))
+            data.attrs["units"] = (units or {}).get(name, "1")
+            data.make_scale(name)
+            for array in arrays:
+                for axis, length in zip(file[array].dims, file[array].shape, strict=True):
+                    if axis.label == name and length == len(data):
+                        axis.attach_scale(data)
         for name, value in attrs.items():
             file.attrs[name] = json.dumps(plain(value))
         file.flush()

@@ -60,6 +60,12 @@ def read_observation(path: str | Path) -> Observation:
         return Observation(attrs["problem"], {name: member(file, name) for name in file}, attrs["attrs"])
 
 
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """What made a file that this module wrote."""
+    with open_hdf5(path) as file:
+        return read_attrs(file).get("provenance", {})
+
+
 def write_samples(
     path: str | Path,
     samples: Samples,
@@ -70,15 +76,20 @@ def write_samples(
     """Write samples (n, C, H, W): `samples` in prior units and, where a problem is given, `physical` beside it.
 
     Attributes then say what a pixel is: `pixel_scale` in `scale_unit`, `unit` of its value, `wcs` (FITS cards) where
-    the sky is known.
+    the sky is known. The scales `x` and `y` are offsets from the middle of the grid in `scale_unit`.
     """
     arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
+    scales = {}
     if problem is not None:
         arrays["physical"] = as_array(problem.to_physical(samples.x))
-        units["physical"] = str(problem.unit)
-        attrs = pixels_of(problem) | attrs
+        about = pixels_of(problem)
+        units |= {"physical": about["unit"], "x": about["scale_unit"], "y": about["scale_unit"]}
+        for axis, n in zip("yx", arrays["samples"].shape[-2:], strict=True):
+            scales[axis] = (np.arange(n) - (n - 1) / 2) * about["pixel_scale"]
+        attrs = about | attrs
     made = {"nfe": samples.nfe, "nvjp": samples.nvjp, "diagnostics": summary(samples.diagnostics)}
-    write_hdf5(path, arrays, {**made, **attrs, "provenance": source or origin.provenance()}, units=units)
+    content = {**made, **attrs, "provenance": source or origin.provenance()}
+    write_hdf5(path, arrays, content, units=units, scales=scales)
 
 
 def pixels_of(problem: Problem) -> dict[str, Any]:
@@ -107,7 +118,10 @@ def write_panels(path: str | Path, panels: Sequence[Any], source: Mapping | None
     arrays = {f"{index:02d}": panel.image for index, panel in enumerate(panels)}
     about = [{key: value for key, value in vars(panel).items() if key != "image"} for panel in panels]
     units = {name: str(item.get("unit", "1")) for name, item in zip(arrays, about, strict=True)}
-    write_hdf5(path, arrays, {"panels": about, "provenance": source or origin.provenance()}, units=units)
+    points = [name for name, item in zip(arrays, about, strict=True) if item.get("kind") == "points"]
+    axes = dict.fromkeys(points, ("coordinate", "point"))
+    attrs = {"panels": about, "provenance": source or origin.provenance()}
+    write_hdf5(path, arrays, attrs, axes=axes, units=units)
 
 
 def read_panels(path: str | Path) -> list[SimpleNamespace]:

@@ -3,6 +3,7 @@
 North is up (row 0 at the bottom).
 """
 
+from .clusters import cut_outs, draw_clusters
 from .comparison import draw_comparison
 from .exact import draw_exact
 from .exercises import draw_exercise
@@ -14,7 +15,9 @@ from .validation import draw_certificates, draw_coverage, draw_moments
 
 __all__ = [
     "Member",
+    "cut_outs",
     "draw_certificates",
+    "draw_clusters",
     "draw_comparison",
     "draw_coverage",
     "draw_exact",

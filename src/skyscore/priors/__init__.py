@@ -1,5 +1,6 @@
 """Priors p(x), each a denoiser D(x, sigma) = E[x0 | x0 + sigma z = x]."""
 
+from .field import FieldPrior
 from .gaussian import GaussianPrior
 from .hybrid import HybridPrior
 from .mixture import GaussianMixturePrior
@@ -8,6 +9,7 @@ from .neural import NeuralPrior
 from .principal import PrincipalPrior
 
 __all__ = [
+    "FieldPrior",
     "GaussianMixturePrior",
     "GaussianPrior",
     "HybridPrior",
@@ -26,7 +28,8 @@ def load_prior(path, device: str = "cpu"):
     """
     from .. import io
 
-    kinds = {item.kind: item for item in (NeuralPrior, HybridPrior, PrincipalPrior, MomentsPrior)}
+    known = (NeuralPrior, HybridPrior, PrincipalPrior, FieldPrior, MomentsPrior)
+    kinds = {item.kind: item for item in known}
     kind = io.read_weights(path)[1].get("kind", "neural")
     if kind not in kinds:
         raise io.InputError(f"{path}: holds a prior of kind {kind!r}; this version knows {', '.join(kinds)}")

@@ -20,10 +20,11 @@ from ..diffusion.distributed import launch
 from ..diffusion.network import Denoiser
 from ..diffusion.training import train
 from ..simulate import SIMULATORS
-from .hybrid import HybridDenoiser, cosine_power, measured_power
+from .field import FieldDenoiser, cosine_power, measured_power
+from .hybrid import HybridDenoiser
 from .principal import PrincipalDenoiser, principal_components
 
-__all__ = ["gaussian_part", "learn", "learn_on"]
+__all__ = ["field_of", "gaussian_part", "learn", "learn_on"]
 
 
 def gaussian_part(images: np.ndarray, settings: dict) -> tuple[Tensor, float]:
@@ -35,6 +36,12 @@ def gaussian_part(images: np.ndarray, settings: dict) -> tuple[Tensor, float]:
     mean = round(float(images.mean()), 4)
     square = settings["training"]["symmetry"] == "square"
     return torch.from_numpy(measured_power(images - mean, square)), mean
+
+
+def field_of(images: np.ndarray, settings: dict) -> FieldDenoiser:
+    """The Gaussian field with the spectrum of theory, or of images `(N, 1, H, W)`; nothing is trained."""
+    power, mean = gaussian_part(images, settings)
+    return FieldDenoiser(settings["pixels"], round(float(images.std()), 4), power, mean)
 
 
 def learn(

@@ -45,7 +45,7 @@ class NeuralPrior:
     def __init__(self, model: Denoiser, metadata: dict[str, str] | None = None, precision: str | None = None):
         self.model = model.eval().requires_grad_(False)
         self.metadata = dict(metadata or {})
-        self.precision = precision or fastest(next(model.parameters()).device)
+        self.precision = precision or fastest(next(iter(model.state_dict().values())).device)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -72,10 +72,12 @@ class Problem:
         shape: (C, H, W) of the unknown image.
         pixel_scale: of the unknown image (scale_unit); unit: of `to_physical`; wcs: FITS cards or None.
         look: kind of the panels that show the unknown, "image" or "signed".
+        FILES: what `from_data` reads, by role; <key> in a role is the value of that setting, or any name.
     """
 
     kind: ClassVar[str] = ""
     SETTINGS: ClassVar[dict[str, Any]] = {}
+    FILES: ClassVar[dict[str, str]] = {}
     shape: tuple[int, int, int]
     pixel_scale: float
     scale_unit: str = "arcsec"

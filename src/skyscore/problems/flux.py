@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ..likelihoods.gaussian import Spectrum
+from ..priors.field import measured_power
 
 __all__ = ["FluxScale", "Moments", "fit_flux_scale", "log_evidence", "moments_of"]
 
@@ -35,12 +36,14 @@ class Moments(NamedTuple):
         components: U, orthonormal rows, shape `(K, D)`.
         variances: v, of the coefficients along U, shape `(K,)`.
         residual: mean variance along every other direction (where the search for the texture starts).
+        modes: mean square of the cosine modes of square images of one channel, `(H, H)`; else None.
     """
 
     mean: np.ndarray
     components: np.ndarray
     variances: np.ndarray
     residual: float
+    modes: np.ndarray | None = None
 
 
 class FluxScale(NamedTuple):
@@ -59,7 +62,10 @@ def moments_of(images: np.ndarray, rank: int = 256) -> Moments:
     _, s, Vh = torch.linalg.svd(flat - mean, full_matrices=False)
     v = s**2 / (n - 1)
     rest = max(float(v[rank:].sum()) / (flat.shape[1] - rank), 1e-6 * float(v[0]))
-    return Moments(mean.numpy(), Vh[:rank].numpy(), v[:rank].numpy(), rest)
+    shape = np.shape(images)[1:]
+    square = len(shape) == 3 and shape[0] == 1 and shape[1] == shape[2]
+    modes = measured_power(np.asarray(images) - mean.reshape(shape).numpy()) if square else None
+    return Moments(mean.numpy(), Vh[:rank].numpy(), v[:rank].numpy(), rest, modes)
 
 
 def log_evidence(

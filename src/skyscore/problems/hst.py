@@ -80,6 +80,14 @@ SETTINGS = {
             "description": "Real data: pixels of the PSFs as shipped; they are brought to psf_fwhm and sharp_fwhm."},
     },
 }
+FILES = {
+    "<band>": "FITS image of the broad telescope, with a WCS; `band` names the role",
+    "<band>_psf": "FITS image, odd sides; not needed for a Moffat profile (psf_form)",
+    "<band>_weight": "FITS image, 0 at bad pixels (may be left out)",
+    "<check>": "FITS image of the sharp telescope, with a WCS, that no sampler sees (may be left out)",
+    "<check>_psf": "its point-spread function",
+    "<check>_weight": "FITS image, 0 at bad pixels (may be left out)",
+}
 # fmt: on
 
 
@@ -88,6 +96,7 @@ class HSTProblem(Problem):
 
     kind = "hst"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+    FILES: ClassVar[dict[str, str]] = FILES
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)
@@ -96,7 +105,9 @@ class HSTProblem(Problem):
         self.pixel_scale, self.unit, self.wcs = a["scale"], a["unit"], a.get("wcs")
         self.names = a.get("names", ["HST-like", "JWST-like"])
         arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
-        self.images, self.psf, self.sharp_psf = (arrays[n].double() for n in ("images", "psf", "sharp_psf"))
+        self.images, self.psf = (arrays[n].double() for n in ("images", "psf"))
+        self.checkable = "sharp" in arrays  # a sharp image was kept aside
+        self.sharp_psf = arrays["sharp_psf"].double() if self.checkable else None
         self.std, self.offset = a["noise_std"], a["noise_std"] * a["noise_mean"]
         self._parts: dict[str, Any] = {}
 
@@ -231,7 +242,7 @@ class HSTProblem(Problem):
     def checked(self, name: str, image: np.ndarray) -> dict[str, float]:
         """How a baseline (H, W) predicts the check image; the drizzled frame is compared as it is."""
         arrays = self.observation.arrays
-        if "truth" in arrays:
+        if "truth" in arrays or not self.checkable:
             return {}
         seen = torch.as_tensor(image)[None, None].double()
         model = image if name == "drizzled" else self.sharp_operator(seen)[0, 0].numpy()
@@ -248,7 +259,20 @@ class HSTProblem(Problem):
         """
         x, y = x.double().cpu(), self.images.flatten()[None]
         found: dict[str, Any] = {"chi2_dof": self.chi2(x[None], y)[0].numpy(), "pixels": y.numel()}
-        arrays, inside = self.observation.arrays, self.footprint()
+        if self.checkable:
+            found |= self.checks(x)
+        if "truth" in self.observation.arrays:
+            truth, mean = torch.as_tensor(self.observation.arrays["truth"]).double(), x.mean(0)
+            found["rms_to_truth"] = (x - truth).square().flatten(1).mean(1).sqrt().numpy()
+            found["rmse"] = float((mean - truth).square().mean().sqrt())
+            curve = spectra(mean.numpy(), truth[0].numpy(), self.pixel_scale)
+            lost = np.flatnonzero(curve["correlation"][0] < 0.5)
+            found["resolved_k"] = float(curve["k"][lost[0] if len(lost) else -1])
+        return found
+
+    def checks(self, x: Tensor) -> dict[str, Any]:
+        """How samples x (n, C, H, W) predict the sharp image; see `residuals`."""
+        arrays, inside, found = self.observation.arrays, self.footprint(), {}
         sharp = self.sharp_operator(self.to_physical(x))[:, 0].numpy()
         keep, sigma, mean = self.sharp_keep, self.observation.attrs["sharp_std"], sharp.mean(0)
         colour = self.colour(mean)
@@ -264,44 +288,45 @@ class HSTProblem(Problem):
             n = len(sharp)  # the mean of n samples errs by their variance over n beside the posterior's own
             spread = sigma**2 + colour**2 * sharp.var(0, ddof=min(1, n - 1)) * (1 + 1 / n)
             found["sharp_z2"] = float(((colour * mean - arrays["sharp"]) ** 2 / spread)[keep].mean())
-        else:
-            truth, mean = torch.as_tensor(arrays["truth"]).double(), x.mean(0)
-            found["rms_to_truth"] = (x - truth).square().flatten(1).mean(1).sqrt().numpy()
-            found["rmse"] = float((mean - truth).square().mean().sqrt())
-            curve = spectra(mean.numpy(), truth[0].numpy(), self.pixel_scale)
-            lost = np.flatnonzero(curve["correlation"][0] < 0.5)
-            found["resolved_k"] = float(curve["k"][lost[0] if len(lost) else -1])
         return found
 
     def panels(self, x: Tensor) -> list[Panel]:
         a, arrays = self.observation.attrs, self.observation.arrays
         scale, unit, coarse = self.pixel_scale, self.unit, a["data_scale"]
-        sharp_unit = a.get("sharp_unit", unit)
         x = x.double().cpu()
         scene = self.to_physical(x)[:, 0].numpy()
         model = self.operator(self.to_physical(x)).mean(0).numpy()
         residual = (arrays["images"][0] - model[0] - self.offset) / self.std
-        sharp = self.sharp_operator(self.to_physical(x))[:, 0].mean(0).numpy()
-        sharp *= self.colour(sharp)
-        seen = np.where(self.sharp_keep, arrays["sharp"], np.nan)
         panels = [
             Panel(arrays["images"][0], f"{self.names[0]} exposure", coarse, unit, "data"),
             Panel(residual, "residual / core sigma", coarse, "sigma", "residual", "signed"),
             Panel(scene.mean(0), "posterior mean", scale, unit, "scene"),
             Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
-            Panel(seen, f"{self.names[1]} image (unseen)", scale, sharp_unit, "sharp"),
-            Panel(sharp, "posterior mean, JWST's PSF", scale, sharp_unit, "sharp"),
         ]
+        if self.checkable:
+            panels += self.check_panels(x)
         if "truth" in arrays:
             truth = self.to_physical(torch.as_tensor(arrays["truth"]).double())[0].numpy()
             panels.insert(2, Panel(truth, "truth", scale, unit, "scene"))
-        else:
-            left = (seen - sharp) / a["sharp_std"]
-            panels.append(Panel(left, "unseen image - mean", scale, "sigma", "unseen", "signed"))
         samples = [
             Panel(image, f"sample {k + 1}", scale, unit, "scene") for k, image in enumerate(scene[:12])
         ]
         return panels + samples[: 12 - len(panels)]
+
+    def check_panels(self, x: Tensor) -> list[Panel]:
+        """The sharp image, what samples x (n, C, H, W) predict of it, and of real data the difference."""
+        a, arrays, scale = self.observation.attrs, self.observation.arrays, self.pixel_scale
+        sharp = self.sharp_operator(self.to_physical(x))[:, 0].mean(0).numpy()
+        sharp *= self.colour(sharp)
+        seen, unit = np.where(self.sharp_keep, arrays["sharp"], np.nan), a.get("sharp_unit", self.unit)
+        panels = [
+            Panel(seen, f"{self.names[1]} image (unseen)", scale, unit, "sharp"),
+            Panel(sharp, "posterior mean, JWST's PSF", scale, unit, "sharp"),
+        ]
+        if "truth" not in arrays:
+            left = (seen - sharp) / a["sharp_std"]
+            panels.append(Panel(left, "unseen image - mean", scale, "sigma", "unseen", "signed"))
+        return panels
 
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
         """Richardson-Lucy; with `moments` of the prior the Wiener filter under the measured covariance; of real data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 from .. import io
 from ..simulate.sky import Frame
+from .sky import wcs_of
 
 __all__ = [
     "Place",
@@ -40,17 +40,10 @@ def read_wcs(path: str):
     Raises:
         InputError: if its header has none.
     """
-    from astropy.wcs import WCS
-
-    with (
-        io.reading(path, "FITS header with world coordinates", "give an image with a WCS"),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # of cards that astropy sets right
-        wcs = WCS(io.read_header(path)).celestial
-        if not wcs.has_celestial:
-            raise ValueError("no celestial axes")
-        return wcs
+    wcs = wcs_of(path)
+    if wcs is None:
+        raise io.InputError(f"{path}: no world coordinates in its header; give an image with a WCS")
+    return wcs
 
 
 def pixel_of(wcs) -> float:

@@ -12,7 +12,9 @@ from ..operators.sampling import exposures
 from ..simulate.noise import Noise
 from .hst_noise import measure
 
-__all__ = ["draw_noise", "moffat_psf", "simulate_hst"]
+__all__ = ["AXES", "draw_noise", "moffat_psf", "simulate_hst"]
+
+AXES = {"images": ("exposure", "y", "x"), "xi": ("lag_y", "lag_x")}  # of the arrays that are no images
 
 MEASURED = 1500  # realisations that the Gaussian moments are measured on
 
@@ -79,6 +81,7 @@ def simulate_hst(
         "sharp_std": clean_std,
         "unit": unit,
         "units": dict.fromkeys(("images", "sharp", "truth"), unit) | {"xi": "core sigma squared"},
+        "axes": AXES,
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "numbers": {

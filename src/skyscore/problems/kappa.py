@@ -57,9 +57,27 @@ SETTINGS = {
             "description": "Real data: right ascension and declination of the map's middle; null: of the galaxies."},
         "fewest": {"type": "integer", "minimum": 1, "default": 10, "unit": "galaxy",
             "description": "Real data: pixels with fewer are masked."},
+        "columns": {"type": "object", "additionalProperties": {"type": "string",
+            "description": "Name of the column in the table."}, "default": {},
+            "description": "Real data: columns of a catalogue (ra, dec, e1, e2, weight) that have other names there."},
+        "e2_sign": {"type": "integer", "enum": [1, -1], "default": 1,
+            "description": "Real data: -1 turns the second component of shears that are given on axes east and north."},
         "cluster_mass": {"type": "number", "minimum": 0, "default": 3.0, "unit": "1e13 solar masses",
             "description": "Real data: least M500 of the clusters at which the map is checked."},
     },
+}
+FILES = {
+    "catalogue": "FITS table of galaxies: ra, dec [degree], e1, e2 (shear estimates), weight",
+    "ra": "instead of the table, one FITS array for each column: right ascensions [degree]",
+    "dec": "declinations [degree]",
+    "e1": "first components",
+    "e2": "second components",
+    "weight": "weights",
+    "gamma_1": "FITS image: mean shear of each pixel, along columns (instead of a catalogue)",
+    "gamma_2": "FITS image: the same along the diagonal",
+    "std": "FITS image: standard deviation of the noise in each component",
+    "mask": "FITS image, not 0 where there are no data (may be left out)",
+    "clusters": "table of X-ray clusters as that of Finoguenov et al. (2007), a check (may be left out)",
 }
 # fmt: on
 PEAKS = (0.03, 0.06)  # convergence above which peaks are counted
@@ -71,6 +89,7 @@ class KappaProblem(Problem):
 
     kind = "kappa"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+    FILES: ClassVar[dict[str, str]] = FILES
     look, scale_unit = "signed", "arcmin"
 
     def __init__(self, observation: Observation, device: str = "cpu"):
@@ -124,8 +143,13 @@ class KappaProblem(Problem):
         return {name: image.numpy() for name, image in found.items()}
 
     def power(self, moments: Moments) -> Tensor:
-        """Variances `(H, W)` of the cosine modes of the convergence."""
-        return self.observation.attrs["flux_scale"] ** 2 * cosine_variances(moments, self.shape[-1])
+        """Variances `(H, W)` of the cosine modes of the convergence.
+
+        Of large maps as measured mode by mode: their principal components are too few, and beyond them all is white.
+        """
+        measured = self.large and moments.modes is not None
+        found = torch.from_numpy(moments.modes) if measured else cosine_variances(moments, self.shape[-1])
+        return self.observation.attrs["flux_scale"] ** 2 * found
 
     def estimates(self, y: Tensor, draws: np.ndarray) -> np.ndarray:
         if not self.large:
@@ -218,11 +242,9 @@ class KappaProblem(Problem):
             panel(sd, "standard deviation", "spread", look="spread"),
         ]
         if self.clusters is not None:
-            smooth, _ = self.smoothed_modes()
-            panels += [
-                marked(panel(mean / sd, "mean / standard deviation", "snr", "sigma")),
-                marked(panel(smooth, f"Kaiser-Squires, {SMOOTH:g} arcmin", "smooth")),
-            ]
+            panels.append(marked(panel(mean / sd, "mean / standard deviation", "snr", "sigma")))
+            for name, smooth in zip(("Kaiser-Squires", "its B mode"), self.smoothed_modes(), strict=True):
+                panels.append(marked(panel(smooth, f"{name}, {SMOOTH:g} arcmin", "smooth")))
         samples = [panel(p[0], f"sample {k + 1}", "kappa") for k, p in enumerate(physical)]
         return panels + samples[: 12 - len(panels)]
 

@@ -1,72 +1,31 @@
-"""Real shear: a catalogue of galaxies with shapes, binned on a patch of the tangent plane; clusters as a check."""
+"""Real shear: a catalogue of galaxies binned on a patch of the tangent plane, or maps; clusters as a check."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import io
 from ..simulate.convergence import UNIT
-from .sky import EAST_LEFT, sky_cards
+from .kappa_files import read_catalogue, read_clusters, read_shear_maps
+from .sky import EAST_LEFT, cards_of, sky_cards
 
-__all__ = ["cluster_check", "observe_shear", "read_catalogue", "read_clusters"]
+__all__ = ["cluster_check", "observe_shear"]
 
-COLUMNS = ("ra", "dec", "e1", "e2", "weight")
 ASSUMPTIONS = [
     "e1 and e2 are shear estimates, all corrections made, on axes to the west and to the north (a sky with east to the "
     "left), as the map's; with the other sign of e2 COSMOS shows nothing at its clusters",
     "one variance of the shape noise for all galaxies, the weighted one of the catalogue, cosmic shear included",
     "sources of one density in redshift, that of the simulated prior; shapes are independent",
 ]
+OF_MAPS = [
+    "shear on the axes of the pixels: gamma_1 > 0 stretches images along columns' x, gamma_2 > 0 along x = y",
+    "noise independent from pixel to pixel and of the given standard deviation in each component",
+    "sources of one density in redshift, that of the simulated prior",
+]
 RANDOM = 2000  # sets of random places behind the error of the mean at the clusters
 SMOOTH = 1.0  # Gaussian width of the Kaiser-Squires maps that are compared at the clusters [arcmin]
-
-
-def read_catalogue(files: dict[str, str]) -> dict[str, np.ndarray]:
-    """The columns `(N,)` of galaxies, one FITS file each, by role: ra, dec [degree], e1, e2, weight.
-
-    Raises:
-        InputError: for a missing or unreadable column, one of another length, or values that cannot be.
-    """
-    missing = [name for name in COLUMNS if name not in files]
-    if missing:
-        raise io.InputError(f"kappa: no file for {missing[0]}; add its row to config/datasets.tsv")
-    found = {name: io.read_fits(files[name]) for name in COLUMNS}
-    n = found["ra"].shape
-    for name, column in found.items():
-        if column.ndim != 1 or column.shape != n:
-            raise io.InputError(
-                f"{files[name]}: shape {column.shape}, the right ascensions have {n}; give one number per galaxy"
-            )
-        if not np.isfinite(column).all():
-            raise io.InputError(f"{files[name]}: values that are not finite; leave such galaxies out")
-    if (found["weight"] < 0).any() or not (found["weight"] > 0).any():
-        raise io.InputError(f"{files['weight']}: weights must be positive; leave other galaxies out")
-    if np.abs(found["dec"]).max() > 90 or found["ra"].min() < -180 or found["ra"].max() > 360:
-        raise io.InputError(f"{files['dec']}: no coordinates on the sky; give degrees")
-    if max(np.abs(found["e1"]).max(), np.abs(found["e2"]).max()) > 5:
-        raise io.InputError(f"{files['e1']}: ellipticities beyond 5; leave failed shapes out")
-    return found
-
-
-def read_clusters(path: str) -> np.ndarray:
-    """Clusters `(n, 4)`: ra, dec [degree], z, M500 [1e13 solar masses], of the table of Finoguenov et al. (2007).
-
-    Raises:
-        InputError: for a file that is no such table.
-    """
-    rows = [line.split() for line in Path(path).read_text(errors="replace").splitlines()]
-    try:
-        table = [[float(row[k]) for k in (1, 2, 6, 7)] for row in rows if row and not row[0].startswith("#")]
-    except (ValueError, IndexError) as error:
-        raise io.InputError(
-            f"{path}: not a table of clusters ({error}); columns are ID, RA, Dec, r500, flux, error, z, M500"
-        ) from error
-    if not table:
-        raise io.InputError(f"{path}: a table of clusters without a row; download it again")
-    return np.array(table)
 
 
 def to_pixels(cards: dict[str, Any], ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,21 +39,60 @@ def to_pixels(cards: dict[str, Any], ra: np.ndarray, dec: np.ndarray) -> tuple[n
 def observe_shear(
     s: dict[str, Any], files: dict[str, str], pixels: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    r"""Arrays and attributes of the observation.
-
-    .. math:: \gamma = \frac{\sum w e}{\sum w}, \qquad \sigma^2 = \sigma_e^2 \frac{\sum w^2}{(\sum w)^2}
-
-    over the galaxies of a pixel; pixels with fewer than `fewest` are masked.
+    """Arrays and attributes of the observation.
 
     Arguments:
         s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.kappa`.
-        files: by role: ra, dec, e1, e2, weight, and perhaps clusters.
+        files: by role, see :mod:`skyscore.problems.kappa_files`, and perhaps clusters.
         pixels: side of the map, that of the prior.
 
     Raises:
         InputError: for files that cannot be used, or a map that holds no galaxy.
     """
-    found = read_catalogue(files)
+    of_maps = any(role.startswith("gamma") for role in files)
+    arrays, numbers, cards = (mapped if of_maps else binned)(s, files, pixels)
+    if "clusters" in files:
+        if cards is None:
+            raise io.InputError(f"{files['gamma_1']}: no world coordinates, which clusters need; give a WCS")
+        arrays["clusters"] = clusters_on(files["clusters"], s["cluster_mass"], cards, arrays["keep"] > 0)
+        numbers["clusters"] = len(arrays["clusters"])
+        if not numbers["clusters"]:
+            raise io.InputError(
+                f"{files['clusters']}: no cluster above {s['cluster_mass']:g}e13 solar masses on unmasked pixels; "
+                "leave the file out, or lower cluster_mass"
+            )
+    print(", ".join(f"{key} {value:g}" for key, value in numbers.items()))
+    attrs = {
+        "settings": s,
+        "pixel_scale": s["pixel_scale"],
+        "padding": s["padding"],
+        "unit": "convergence",
+        "units": {"shear": "1", "std": "1", "galaxies": "galaxies / pixel", "clusters": "pixel, pixel, 1, 1e13 Msun"},
+        "axes": {"shear": ("component", "y", "x"), "clusters": ("cluster", "x, y, z, M500")},
+        "flux_scale": UNIT,
+        "flux_offset": 0.0,
+        "assumptions": OF_MAPS if of_maps else ASSUMPTIONS,
+        "numbers": numbers,
+    }  # fmt: skip
+    return arrays, attrs | ({} if cards is None else {"wcs": cards})
+
+
+def mapped(s: dict[str, Any], files: dict[str, str], pixels: int):
+    """Arrays, numbers and cards of an observation that comes as maps."""
+    shear, std, keep, wcs = read_shear_maps(files, pixels, s["pixel_scale"])
+    shear[1] *= s["e2_sign"]
+    arrays = {"shear": shear, "std": std, "keep": keep.astype(np.uint8)}
+    return arrays, {"unmasked_pixels": int(keep.sum())}, None if wcs is None else cards_of(wcs, pixels)
+
+
+def binned(s: dict[str, Any], files: dict[str, str], pixels: int):
+    r"""Arrays, numbers and cards of an observation that comes as a catalogue.
+
+    .. math:: \gamma = \frac{\sum w e}{\sum w}, \qquad \sigma^2 = \sigma_e^2 \frac{\sum w^2}{(\sum w)^2}
+
+    over the galaxies of a pixel; pixels with fewer than `fewest` are masked.
+    """
+    found = read_catalogue(files, s["columns"])
     ra, dec, w = found["ra"], found["dec"], found["weight"]
     center = s["center"] or [float((v.min() + v.max()) / 2) for v in (ra, dec)]
     cards = sky_cards(center, s["pixel_scale"] / 60 * EAST_LEFT, pixels)
@@ -103,22 +101,22 @@ def observe_shear(
     inside = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels) & (w > 0)
     at = (row[inside] * pixels + column[inside]).astype(int)
 
-    def binned(values: np.ndarray | None = None) -> np.ndarray:
+    def sums(values: np.ndarray | None = None) -> np.ndarray:
         return np.bincount(at, values, pixels**2).reshape(pixels, pixels)
 
-    w, galaxies = w[inside], binned()
+    w, galaxies = w[inside], sums()
     keep = galaxies >= s["fewest"]
     if not keep.any():
         raise io.InputError(
-            f"{files['ra']}: no pixel of the map around {center} holds {s['fewest']} galaxies; "
-            "check center and pixel_scale"
+            f"{files.get('catalogue', files.get('ra'))}: no pixel of the map around {center} holds {s['fewest']} "
+            "galaxies; check center and pixel_scale"
         )
-    e = np.stack((found["e1"][inside], found["e2"][inside]))
+    e = np.stack((found["e1"][inside], s["e2_sign"] * found["e2"][inside]))
     sigma_e = float(np.sqrt(np.average((e**2).mean(0), weights=w)))
-    total = np.where(keep, binned(w), 1)
+    total = np.where(keep, sums(w), 1)
     arrays = {
-        "shear": np.stack([np.where(keep, binned(w * one) / total, 0) for one in e]),
-        "std": np.where(keep, sigma_e * np.sqrt(binned(w**2)) / total, 1),
+        "shear": np.stack([np.where(keep, sums(w * one) / total, 0) for one in e]),
+        "std": np.where(keep, sigma_e * np.sqrt(sums(w**2)) / total, 1),
         "keep": keep.astype(np.uint8),
         "galaxies": galaxies,
     }
@@ -129,24 +127,7 @@ def observe_shear(
         "unmasked_pixels": int(keep.sum()),
         "galaxies_per_arcmin2": float(galaxies[keep].mean() / s["pixel_scale"] ** 2),
     }
-    print(", ".join(f"{key} {value:g}" for key, value in numbers.items()))
-    if "clusters" in files:
-        arrays["clusters"] = clusters_on(files["clusters"], s["cluster_mass"], cards, keep)
-        numbers["clusters"] = len(arrays["clusters"])
-    attrs = {
-        "settings": s,
-        "pixel_scale": s["pixel_scale"],
-        "padding": s["padding"],
-        "unit": "convergence",
-        "units": {"shear": "1", "std": "1", "galaxies": "galaxies / pixel", "clusters": "pixel, pixel, 1, 1e13 Msun"},
-        "axes": {"shear": ("component", "y", "x"), "clusters": ("cluster", "x, y, z, M500")},
-        "flux_scale": UNIT,
-        "flux_offset": 0.0,
-        "wcs": cards,
-        "assumptions": ASSUMPTIONS,
-        "numbers": numbers,
-    }  # fmt: skip
-    return arrays, attrs
+    return arrays, numbers, cards
 
 
 def clusters_on(path: str, mass: float, cards: dict[str, Any], keep: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ SETTINGS = {
         "pixel_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.03, "unit": "arcsec/pixel",
             "description": "Real data: pixel of the image."},
         "unit": {"type": "string", "default": "electron / (s pix)",
-            "description": "Real data: unit of the image."},
+            "description": "Real data: unit of the image, where its header has no BUNIT."},
         "sky_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
             "description": "Real data: the noise is measured outside this radius."},
         "fit_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
@@ -88,7 +88,7 @@ SETTINGS = {
         "sky_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
             "default": None, "unit": "degree",
             "description": "Real data: right ascension and declination of the middle of the image, for FITS files; "
-            "used where the image's orientation is known."},
+            "used where the image's orientation is known. null: as the image's header says, if it does."},
         "redshifts": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
             "maxItems": 2, "default": None,
             "description": "Real data: redshifts of the lens and of the source, for lengths in kpc."},
@@ -100,6 +100,12 @@ SETTINGS = {
             "description": "Real data: position angles from which the fit of the mass starts."},
     },
 }
+FILES = {
+    "image": "FITS image, odd sides, the lens on its middle pixel; or an HDF5 cut-out, see docs/lens.md",
+    "noise_map": "FITS image: standard deviation of each pixel, photon noise included (not with a cut-out)",
+    "psf": "FITS image, odd sides, on the pixels of the image",
+    "mask": "FITS image, not 0 where there are no data (may be left out)",
+}
 # fmt: on
 
 
@@ -108,6 +114,7 @@ class LensProblem(Problem):
 
     kind = "lens"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+    FILES: ClassVar[dict[str, str]] = FILES
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)

@@ -1,8 +1,9 @@
 """The files of a real lens: an image with its noise map, point-spread function and mask, all checked.
 
-Two forms are read: one FITS file for each (roles image, noise_map, psf and optionally mask), and HDF5 cut-outs in the
-layout of Galan et al. (2021, arXiv:2012.02802): `image_data` [electron / s], `exposure_time` of each pixel [s],
-`background_rms` and `transform_pix2angle` [arcsec / pixel] in one file, `kernel_point_source` in another.
+Two forms are read: one FITS file for each (roles image, noise_map, psf and optionally mask), of which the image may
+have a WCS and a unit (BUNIT) in its header; and HDF5 cut-outs in the layout of Galan et al. (2021, arXiv:2012.02802):
+`image_data` [electron / s], `exposure_time` of each pixel [s], `background_rms` and `transform_pix2angle` [arcsec /
+pixel] in one file, `kernel_point_source` in another.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 
 from .. import io
 from ..io.hdf5 import member, open_hdf5
+from .sky import check_pixels, wcs_of
 
 __all__ = ["Imaging", "read_imaging"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of every such file
-TILT = 1e-2  # largest deviation of a pixel from a square one, as a share of its side
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Imaging:
         psf: `(p, q)`, odd sides, of unit sum. good: True where a pixel may be used.
         exposure: seconds for each pixel, None where the files do not say.
         transform: (right ascension, declination) [arcsec] per step in (x, y) `(2, 2)`, None where unknown.
+        center: right ascension and declination [degree] of the middle pixel, None where unknown.
+        unit: of the image, None where unknown.
     """
 
     image: np.ndarray
@@ -38,6 +41,8 @@ class Imaging:
     good: np.ndarray
     exposure: np.ndarray | None = None
     transform: np.ndarray | None = None
+    center: tuple[float, float] | None = None
+    unit: str | None = None
 
 
 def read_imaging(files: dict[str, str], scale: float | None = None) -> Imaging:
@@ -57,10 +62,10 @@ def read_imaging(files: dict[str, str], scale: float | None = None) -> Imaging:
     missing = ({"image", "psf"} if cut_out else {"image", "noise_map", "psf"}) - set(files)
     if missing:
         raise io.InputError(
-            f"{files.get('image', 'lens')}: no file for {', '.join(sorted(missing))} with it; add its row to "
-            "config/datasets.tsv, or give an undamaged HDF5 cut-out"
+            f"{files.get('image', 'lens')}: no file for {', '.join(sorted(missing))} with it; name it under `files` of "
+            "the problem or add its row to config/datasets.tsv, or give an undamaged HDF5 cut-out"
         )
-    found = read_cut_out(files, scale) if cut_out else read_separate(files)
+    found = read_cut_out(files, scale) if cut_out else read_separate(files, scale)
     shape = found.image.shape
     mask = io.read_fits(files["mask"], shape) != 0 if "mask" in files else np.zeros(shape, bool)
     names = {"image": files["image"], "noise": files.get("noise_map", files["image"]), "psf": files["psf"]}
@@ -86,10 +91,25 @@ def is_hdf5(path: str) -> bool:
         return file.read(len(HDF5)) == HDF5
 
 
-def read_separate(files: dict[str, str]) -> Imaging:
+def read_separate(files: dict[str, str], scale: float | None) -> Imaging:
+    """FITS files; unit and place on the sky as the header of the image says, where it does."""
     image = io.read_fits(files["image"])
     noise_map = io.read_fits(files["noise_map"], image.shape)
-    return Imaging(image, noise_map, io.read_fits(files["psf"]), np.ones(image.shape, bool))
+    found = Imaging(image, noise_map, io.read_fits(files["psf"]), np.ones(image.shape, bool))
+    units = [str(io.read_header(files[role]).get("BUNIT", "")).strip() for role in ("image", "noise_map")]
+    if all(units) and units[0].lower() != units[1].lower():
+        raise io.InputError(
+            f"{files['noise_map']}: in {units[1]}, the image {files['image']} is in {units[0]}; give the standard "
+            "deviation of its pixels in the same unit"
+        )
+    found.unit = units[0] or None
+    wcs = wcs_of(files["image"])
+    if wcs is not None and image.ndim == 2:
+        found.transform = wcs.pixel_scale_matrix * 3600
+        check_pixels(files["image"], found.transform, scale)
+        middle = wcs.pixel_to_world_values(*((n - 1) / 2 for n in image.shape[::-1]))
+        found.center = tuple(float(v) for v in middle)
+    return found
 
 
 def read_cut_out(files: dict[str, str], scale: float | None) -> Imaging:
@@ -117,15 +137,9 @@ def read_cut_out(files: dict[str, str], scale: float | None) -> Imaging:
 
 
 def check_transform(path: str | Path, transform: np.ndarray, scale: float | None) -> None:
-    """InputError unless pixels are square and of side `scale` (arcsec)."""
+    """InputError unless it is a matrix of square pixels of side `scale` (arcsec)."""
     if transform.shape != (2, 2) or not np.isfinite(transform).all():
         raise io.InputError(
             f"{path}: transform_pix2angle is no matrix of 2 x 2 numbers; give arcsec per pixel"
         )
-    gram, side = transform @ transform.T, np.sqrt(abs(np.linalg.det(transform)))
-    if side == 0 or not np.abs(gram / side**2 - np.eye(2)).max() <= TILT:
-        raise io.InputError(f"{path}: pixels are not square ({transform.tolist()}); resample the image")
-    if scale is not None and not abs(side / scale - 1) <= TILT:
-        raise io.InputError(
-            f"{path}: pixels of {side:.4f} arcsec where pixel_scale says {scale:g}; correct pixel_scale"
-        )
+    check_pixels(path, transform, scale)

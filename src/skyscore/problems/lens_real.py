@@ -91,7 +91,8 @@ def observe_lens(
 def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, pixels: int):
     """Arrays and attributes of a fitted lens, on the smallest frame that holds its annulus."""
     image, psf, good = data.image, data.psf, data.good
-    fit, scale, unit = model.fit, s["pixel_scale"], s["unit"]
+    fit, scale, unit = model.fit, s["pixel_scale"], data.unit or s["unit"]
+    place = s["sky_center"] or data.center
     lens, light = mass_parameters(fit.theta), fit.theta[len(MASS) :]
     keep = annulus(image.shape, scale, s["annulus"], (lens["x0"], lens["y0"])) & good
     half = math.ceil(s["annulus"][1] / scale) + 3
@@ -174,10 +175,10 @@ def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, 
         attrs["numbers"]["einstein_radius_over_published"] = lens["theta_E"] / s["published_einstein_radius"]
     if s["redshifts"] is not None:
         attrs["numbers"] |= distances(*s["redshifts"])
-    if s["sky_center"] is not None and data.transform is not None:
+    if place is not None and data.transform is not None:
         step = data.transform / scale * source_scale / 3600
         middle = [(pixels + 1) / 2 - offset / source_scale for offset in fit.center]
-        attrs["wcs"] = sky_cards(s["sky_center"], step, pixels, middle)
+        attrs["wcs"] = sky_cards(place, step, pixels, middle)
     return arrays, attrs
 
 

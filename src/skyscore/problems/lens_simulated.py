@@ -67,6 +67,7 @@ def simulate_lens(
         "subpixels": s["subpixels"],
         "unit": unit,
         "units": dict.fromkeys(("image", "std", "truth", "noiseless"), unit),
+        "axes": {"rho": ("lag_y", "lag_x")},
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "numbers": {"unmasked_pixels": int(keep.sum())},

@@ -60,7 +60,8 @@ SETTINGS = {
             "description": "CLEAN: components at most."},
         "phase_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
             "default": None, "unit": "degree",
-            "description": "Real data: right ascension and declination of the phase centre, for FITS files."},
+            "description": "Real data: right ascension and declination of the phase centre, for FITS files; null: as a "
+            "UVFITS file says."},
         "ring": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
             "maxItems": 2, "default": None, "unit": "arcsec",
             "description": "Real data: least and largest radius of a ring whose diameter is measured on each sample."},
@@ -93,6 +94,10 @@ SETTINGS = {
             "description": "Simulated: system equivalent flux density of one antenna."},
     },
 }
+FILES = {
+    "visibilities": "UVFITS, or a NumPy archive (.npz) with u, v [wavelengths], V [Jy], weights [1 / Jy^2]",
+    "closure_<name>": "UVFITS whose closure phases check the image (may be left out, any number of them)",
+}
 # fmt: on
 SHOWN = 3000  # baselines in the picture of the coverage
 
@@ -102,6 +107,7 @@ class RadioProblem(Problem):
 
     kind = "radio"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
+    FILES: ClassVar[dict[str, str]] = FILES
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)

@@ -12,9 +12,9 @@ from scipy.optimize import nnls
 from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
 from .closure import closure_phases
-from .radio_simulated import cell_of, check_sampling
+from .radio_simulated import AXES, cell_of, check_sampling
 from .sky import EAST_LEFT, sky_cards
-from .uvfits import is_uvfits, read_uvfits
+from .uvfits import is_uvfits, phase_center, read_uvfits
 
 __all__ = ["observe_radio", "read_visibilities"]
 
@@ -76,9 +76,19 @@ def observe_radio(
         InputError: for a file that holds no usable visibilities, or pixels that alias them.
     """
     if "visibilities" not in files:
-        raise InputError("radio: no file for visibilities; add its row to config/datasets.tsv")
-    uv, V, weights = read_visibilities(files["visibilities"])
+        raise InputError(
+            "radio: no file for visibilities; name it under `files` of the problem, or add its row to "
+            "config/datasets.tsv"
+        )
+    path = files["visibilities"]
+    uv, V, weights = read_visibilities(path)
     check_sampling(uv, s["field"], pixels)
+    longest = float(np.hypot(*uv.T).max())
+    if longest < cell_of(s["field"], 1.0):
+        raise InputError(
+            f"{path}: baselines of at most {longest:.4g} wavelengths see nothing smaller than the field of "
+            f"{s['field']:g} arcsec; give u and v in wavelengths, or set field"
+        )
     numbers: dict[str, float] = {"visibilities": len(uv)}
     if s["calibrate_weights"]:
         weights, factors, gain = calibrate_weights(uv, V, weights, cell_of(s["field"], 1.0))
@@ -108,33 +118,24 @@ def observe_radio(
         "assumptions": ASSUMPTIONS,
         "numbers": numbers
         | {
-            "longest_baseline_kilowavelength": float(np.hypot(*uv.T).max() / 1e3),
+            "longest_baseline_kilowavelength": longest / 1e3,
             "natural_noise_mjy_per_beam": float(1e3 / np.sqrt(weights.sum())),
         },
     }
-    if s["phase_center"] is not None:
-        attrs["wcs"] = sky_cards(s["phase_center"], scale / 3600 * EAST_LEFT, pixels, projection="SIN")
+    center = s["phase_center"] or (phase_center(path) if is_uvfits(path) else None)
+    if center is not None:
+        attrs["wcs"] = sky_cards(center, scale / 3600 * EAST_LEFT, pixels, projection="SIN")
     return arrays, attrs
 
 
 def axes_of(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
     """Names of the axes of an observation's arrays, for its file."""
-    known = {
-        "uv": ("visibility", "component"),
-        "visibilities": ("part and visibility",),  # all real parts, then all imaginary parts
-        "weights": ("visibility",),
-        "singular_vectors": ("pixel", "mode"),
-        "singular_values": ("mode",),
-        "coefficients": ("mode",),
-    }
     of_closure = {
         "uv": ("triangle", "leg", "component"),
         "phase": ("triangle",),
         "covariance": ("triangle",) * 2,
     }
-    return known | {
-        name: of_closure[name.rsplit("_", 1)[-1]] for name in arrays if name.startswith("closure")
-    }
+    return AXES | {name: of_closure[name.rsplit("_", 1)[-1]] for name in arrays if name.startswith("closure")}
 
 
 def scatter_in_cells(

@@ -13,7 +13,16 @@ from ..operators.uvplane import average_cells
 from ..simulate.disks import Disks
 from ..simulate.tracks import spiral_array, thermal_noise, uv_tracks
 
-__all__ = ["cell_of", "check_sampling", "simulate_radio"]
+__all__ = ["AXES", "cell_of", "check_sampling", "simulate_radio"]
+
+AXES = {  # of the arrays that are no images
+    "uv": ("visibility", "component"),
+    "visibilities": ("part and visibility",),  # all real parts, then all imaginary parts
+    "weights": ("visibility",),
+    "singular_vectors": ("pixel", "mode"),
+    "singular_values": ("mode",),
+    "coefficients": ("mode",),
+}
 
 
 def simulate_radio(
@@ -55,6 +64,7 @@ def simulate_radio(
         "pixel_scale": scale,
         "unit": "Jy / pixel",
         "units": {"uv": "wavelength", "visibilities": "Jy", "weights": "Jy-2", "truth": "prior units"},
+        "axes": AXES,
         "flux_scale": 1.0,
         "flux_offset": 0.0,
         "numbers": {

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..io import InputError, reading
 
-__all__ = ["Visibilities", "is_uvfits", "read_uvfits"]
+__all__ = ["Visibilities", "is_uvfits", "phase_center", "read_uvfits"]
 
 PARALLEL = ({1}, {-1, -2}, {-5, -6})  # codes of Stokes I, of RR and LL, of XX and YY
 
@@ -53,7 +53,7 @@ def read_uvfits(path: str | Path) -> Visibilities:
     written so) their weight counts once.
 
     Raises:
-        InputError: no random groups, no Stokes I, several windows, or no usable row.
+        InputError: no random groups, another unit than Jy, no Stokes I, several windows, or no usable row.
     """
     from astropy.io import fits
 
@@ -65,6 +65,9 @@ def read_uvfits(path: str | Path) -> Visibilities:
             if not isinstance(hdu, fits.GroupsHDU):
                 raise InputError(f"{path}: holds no random groups; {remedy}")
             header, table = hdu.header, hdu.data
+            unit = str(header.get("BUNIT", "JY")).strip().upper()
+            if unit not in ("", "JY"):
+                raise InputError(f"{path}: visibilities in {unit}; calibrate them to Jy")
             names = [str(header[f"PTYPE{k + 1}"]) for k in range(header["PCOUNT"])]
             parameters = [np.asarray(table.par(k), dtype=np.float64) for k in range(len(names))]
             V, weights, frequency = stokes_i(path, header, np.asarray(table.data, dtype=np.float64))
@@ -90,6 +93,17 @@ def read_uvfits(path: str | Path) -> Visibilities:
     if not (np.isfinite(found.uv).all() and np.isfinite(found.time).all()):
         raise InputError(f"{path}: baselines or times that are not finite; {remedy}")
     return found
+
+
+def phase_center(path: str | Path) -> tuple[float, float] | None:
+    """Right ascension and declination of the phase centre (degree), None where the file has no such axes."""
+    from astropy.io import fits
+
+    with reading(path, "UVFITS file", "give a UVFITS file"):
+        header = fits.getheader(path)
+    axes = {str(header.get(f"CTYPE{k}", "")).strip(): k for k in range(2, header["NAXIS"] + 1)}
+    found = [header.get(f"CRVAL{axes[name]}") if name in axes else None for name in ("RA", "DEC")]
+    return None if None in found else (float(found[0]), float(found[1]))
 
 
 def stokes_i(path: str | Path, header, data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -108,7 +108,8 @@ def read_frame(files: dict[str, str], role: str, s: dict[str, Any]) -> Frame:
     """
     if role not in files:
         raise InputError(
-            f"no file for {role!r} among {', '.join(sorted(files))}; add its row to config/datasets.tsv"
+            f"no file for {role!r} among {', '.join(sorted(files))}; name it under `files` of the problem, or add its "
+            "row to config/datasets.tsv"
         )
     image = read_fits(files[role])
     if image.ndim != 2:
