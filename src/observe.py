@@ -4,8 +4,7 @@ Reads held-out images (the truth of a simulation; the moments of the prior for r
 writes observation.h5 and, in observation.json, the numbers that were measured on the way (such as a fitted lens).
 """
 
-from skyscore import io
-from skyscore.download import sha256_of
+from skyscore import io, sums
 from skyscore.problems import PROBLEMS
 from skyscore.problems.flux import moments_of
 from skyscore.provenance import provenance
@@ -19,7 +18,7 @@ def main(held_out, observation, numbers, *, name, settings, seed, files=(), role
         observed = problem.from_data(own, dict(zip(roles, files, strict=True)), moments_of(images))
     else:
         observed = problem.simulate(own, images, seed)
-    source = provenance(settings, seed, code=code, files={str(path): sha256_of(path) for path in files})
+    source = provenance(settings, seed, code=code, files={str(path): sums.digest_of(path) for path in files})
     io.write_observation(observation, observed, source)
     found = {f"{name}/{key}": value for key, value in observed.attrs.get("numbers", {}).items()}
     io.write_numbers(numbers, found, source)

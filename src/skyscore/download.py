@@ -8,7 +8,6 @@ next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from skyscore.io import InputError, flush
 from skyscore.preflight import mirrored
+from skyscore.sums import digest_of
 
 __all__ = ["download"]
 
@@ -34,17 +34,12 @@ class Interrupted(Exception):
     """This attempt failed in a way that another may not."""
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def verify(path: Path, url: str, sha256: str | None, size: int | None, origin: str) -> None:
     """InputError if the file at `path` is not the one the table describes, as far as it does."""
     found = path.stat().st_size
     if size is not None and found != size:
         raise InputError(f"{origin}: {found} bytes where {size} are expected; {remedy(url)}")
-    digest = sha256_of(path)
+    digest = digest_of(path)
     if sha256 is None:
         print(
             f"{origin}: taken as given, {found} bytes; to pin it, write its SHA-256 into the table: {digest}"
