@@ -20,11 +20,7 @@ ROWS = (  # what the table says: quantity, key of the value, of its error
 
 
 def main(observation, posterior, baselines, panels, numbers, pdf, png, caption, *, problem, sampler):
-    clusters = io.read_observation(observation).arrays.get("clusters", np.zeros((0, 4)))
-    if not len(clusters):
-        raise io.InputError(
-            f"{observation}: no cluster on the map; lower cluster_mass, or see the catalogue's area"
-        )
+    clusters = io.read_dataset(observation, "clusters")
     clusters = clusters[np.argsort(-clusters[:, 3], kind="stable")]
     content = io.read_json(numbers)
     flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}

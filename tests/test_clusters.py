@@ -89,7 +89,7 @@ def test_the_figure_and_its_table(products, tmp_path, monkeypatch):
 
 def test_a_map_without_a_cluster_is_said(products, tmp_path):
     io.write_observation(products[0], Observation("kappa", {"keep": np.ones((12, 12))}))
-    with pytest.raises(io.InputError, match="no cluster on the map; lower cluster_mass"):
+    with pytest.raises(io.InputError, match="holds no data set 'clusters'"):
         plot_clusters.main(*products, "a", "b", "c", problem="cosmos", sampler="gibbs")
 
 

@@ -159,7 +159,7 @@ def test_from_ensembles_to_the_table(folder, tmp_path):
     plot_moments.main(
         *([out[name]] for name in ("coverage", "mira", "moments", "certificate")), **picture, **chosen
     )
-    assert '"sampler", "z2"' in picture["caption"].read_text()
+    assert '"sampler", "mean squared z"' in picture["caption"].read_text()
     plot_certificates.main([out["certificate"]], tmp_path / "control.json", **picture)
     assert "**lens / cla**: not certified: " in picture["caption"].read_text()
     plot_control.main(tmp_path / "control.json", **picture)
