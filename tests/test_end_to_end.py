@@ -102,6 +102,7 @@ def test_report_in_a_browser(report, finished, tmp_path):
     """Every figure is drawn and described, every number there; nothing is unrendered, nothing asks for a network."""
     found, errors = browse(report, REPORT, tmp_path)
     assert not errors
+    assert "failed" not in found, found["failed"]
     results = finished / "results" / "test"
     shown, numbers = found["results"], json.loads((results / "numbers.json").read_text())
     figures = {f"results/test/figures/{path.name}" for path in (results / "figures").glob("*.png")}
