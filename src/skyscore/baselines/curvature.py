@@ -13,8 +13,8 @@ with the strength that maximises the evidence, the integral over all images,
 In the eigenvectors of :math:`L^{-1} G L^{-\top}`, :math:`R = L L^\top`, everything that depends on :math:`\lambda` is a
 sum over pixels: one decomposition serves all strengths.
 
-References: Warren & Dye (2003), ApJ 590, 673, astro-ph/0302587, eq. 9-13 (linear inversion); Suyu et al. (2006), MNRAS
-371, 983, astro-ph/0601493, eq. 19 (evidence) and appendix A (curvature). Deviation: the border, where the image is
+References: Warren & Dye (2003), ApJ 590, 673, astro-ph/0302587, eq. 12 (linear inversion); Suyu et al. (2006), MNRAS
+371, 983, astro-ph/0601493, eq. 19 (evidence; also the form of the curvature). Deviation: the border, where the image is
 taken as zero outside the frame on every side, so that R can be inverted; Suyu et al. do this on one side of each axis.
 """
 

@@ -6,7 +6,7 @@ r"""Kaiser-Squires with the smoothing that has the least expected error.
 S is a Gaussian of width w (periodic), masked pixels of the shear are zero. The width is chosen by the expected error
 under the covariance C of the field (independent cosine modes), never by the truth.
 
-References: Kaiser & Squires (1993), ApJ 404, 441; Remy et al. (2022), arXiv:2201.05561, section 5.
+References: Kaiser & Squires (1993), ApJ 404, 441; Remy et al. (2022), arXiv:2201.05561 (as a baseline).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Each threshold is `K` times the standard deviation that the noise alone gives a 
 coarsest scale is not penalised. The maximum a posteriori image of a Laplace prior, shrunk as such; taking the
 shrinkage back on the coefficients that were found raises the error at these signal-to-noise ratios.
 
-References: Starck, Murtagh & Fadili (2010), "Sparse Image and Signal Processing", ch. 3 (starlet);
+References: Starck, Murtagh & Fadili (2010), "Sparse Image and Signal Processing" (starlet);
 Beck & Teboulle (2009), SIAM J. Imaging Sci. 2, 183 (FISTA); Lanusse et al. (2016), arXiv:1603.01599 (GLIMPSE).
 """
 

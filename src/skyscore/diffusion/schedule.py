@@ -29,9 +29,9 @@ with q the level before s: one evaluation per step. The weight of the last term 
 :math:`\tfrac h2 (1 - e^{-h})`, the same to second order. Here too its third order is used to make variances right: in
 40 steps from 20 to 0.001 Gaussian priors of any width above 0.01 keep 0.99 to 1.01 of their variance.
 
-References: Ho et al. (2020), arXiv:2006.11239, eq. 6 (ancestral); Xue et al. (2023), "SA-Solver", arXiv:2309.05019
+References: Ho et al. (2020), arXiv:2006.11239, eq. 6-7 (ancestral); Xue et al. (2023), "SA-Solver", arXiv:2309.05019
 (stochastic predictor-corrector in lambda); Lu et al. (2022), "DPM-Solver++", arXiv:2211.01095, algorithm 2 (the
-two-step method); Karras et al. (2022), arXiv:2206.00364, eq. 4 (the ODE in sigma).
+two-step method); Karras et al. (2022), arXiv:2206.00364, eq. 1 and 3 (the ODE in sigma).
 """
 
 from __future__ import annotations

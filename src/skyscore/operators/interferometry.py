@@ -12,7 +12,7 @@ Data are real vectors `(B, 2 M)`, the real parts of M visibilities and then the 
 transform of type 1, :math:`B_{ij} \, \mathrm{Re} \sum_k y_k e^{+2 \pi i (u_k l_j + v_k m_i)}`, which is also the
 derivative of the forward map; both are differentiable in both modes and to any order.
 
-References: Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy, eq. 3.7 (sign);
+References: Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy (sign);
 Barnett, Magland & af Klinteberg (2019), SIAM J. Sci. Comput. 41, C479, arXiv:1808.06736 (FINUFFT).
 """
 
@@ -161,7 +161,7 @@ def primary_beam(shape: tuple[int, int], scale: float, frequency: float, dish: f
     Arguments:
         scale: pixel (arcsec); frequency: (GHz); dish: diameter D (m).
 
-    Reference: ALMA Technical Handbook, section 3.2 (a 12 m antenna with its taper).
+    Reference: ALMA Technical Handbook (a 12 m antenna with its taper).
     """
     fwhm = 1.13 * 0.299792458 / frequency / dish / ARCSEC
     i, j = (scale * (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) for n in shape)

@@ -10,7 +10,7 @@ and surface brightness is conserved. The image is the average over each pixel (G
 bilinearly interpolated source, a sparse matrix; then the point-spread function, then the mask.
 
 Deflections are those of `caustics` (Stone et al. 2024, arXiv:2406.15542): the isothermal ellipsoid of Keeton (2001,
-arXiv:astro-ph/0102341, eq. 34-35) and the elliptical power law of Tessore & Metcalf (2015, arXiv:1507.01819, eq. 13).
+arXiv:astro-ph/0102341) and the elliptical power law of Tessore & Metcalf (2015, arXiv:1507.01819).
 The Einstein radius is theirs, on the intermediate axis: the critical curve of an isothermal ellipsoid encloses the
 area :math:`\pi \theta_E^2`, whatever q is.
 """

@@ -13,7 +13,7 @@ Without padding and mask :math:`P^\top P = 1` less the mean, which no shear show
 On Nyquist frequencies of even sides, waves of +k and -k are one and the kernel of :math:`\gamma_2` averages to zero;
 that of :math:`\gamma_1` keeps its sign and takes modulus one, so that both statements hold for every real map.
 
-Reference: Kaiser & Squires (1993), ApJ 404, 441, eq. 2.1-2.3.
+Reference: Kaiser & Squires (1993), ApJ 404, 441.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ sorted into square cells. With :math:`W_c` the sum of the natural weights :math:
 
 where R = 2 is close to natural and R = -2 to uniform. Weights change an image, never a likelihood.
 
-Reference: Briggs (1995), High fidelity deconvolution of moderately resolved sources, PhD thesis, New Mexico Tech,
-eq. 3.10.
+Reference: Briggs (1995), High fidelity deconvolution of moderately resolved sources, PhD thesis, New Mexico Tech.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ that follow from its covariance :math:`\xi` exactly (:func:`cosine_power`). Noth
 four matrix products: a prior for maps of any size, such as the convergence of 360 x 360 pixels, which knows the scales
 of a field and nothing of its peaks. With a network beside it: :mod:`skyscore.priors.hybrid`.
 
-Reference: Remy et al. (2022), arXiv:2201.05561, section 3.3 (the Gaussian part of their prior; Fourier modes there).
+Reference: Remy et al. (2022), arXiv:2201.05561 (the Gaussian part of their prior; Fourier modes there).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ The gain :math:`C_\sigma` gives the residual of every mode the size it can have.
 is of order :math:`\sqrt{P}`. An error of the network is then the same fraction of the score at all small levels; behind
 the one :math:`c_\mathrm{out} \approx \sigma` of a plain network it grows as :math:`1 / \sigma`.
 
-References: Remy et al. (2022), arXiv:2201.05561, section 3.3 (Gaussian and neural score); Karras et al. (2022),
+References: Remy et al. (2022), arXiv:2201.05561 (Gaussian and neural score); Karras et al. (2022),
 arXiv:2206.00364 (preconditioning). Deviations: cosine modes, and the gain C instead of a spectral norm.
 """
 

@@ -2,7 +2,7 @@
 
 The middle is where the radii of the peaks, over all directions, are most alike.
 
-Reference: EHT Collaboration (2019), ApJL 875, L4, section 9.1.
+Reference: EHT Collaboration (2019), ApJL 875, L4.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ vector of :math:`\Sigma^{-1/2} A` with value :math:`s_i`, where the data say :ma
 .. math:: \hat x_0 = D + \lambda_i (\bar y_i - D), \qquad \lambda_i = \min(1, m / \tau_i)
 
 and :math:`\hat x_0 = D` in the null space. The step from level s to r takes the noise that came with the data off what
-it adds, so that its sum is what the denoiser expects. `step="ddim"`, that of the published code,
+it adds, so that its sum is what the denoiser expects. `step="ddim"`, that of InverseBench,
 
 .. math:: m = r, \quad x_r = \hat x_0 + \sqrt{1 - \eta^2} \, \tfrac rs (x_s - \hat x_0)
     + \eta \sqrt{r^2 - (\lambda_i \tau_i)^2} \; \epsilon
@@ -25,9 +25,12 @@ in every direction that the data see, and tend to :math:`\bar y_i`, noise and al
 posterior. Without data it is the reverse SDE ("ddpm"), or too narrow by the factor that DDRM has ("ddim").
 
 Reference: Wang et al. (2022), "Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model",
-arXiv:2212.00490, eq. 17 and 19 and the algorithm with time travel; the form in singular vectors is that of its
-appendix. Deviations: any noise covariance, by whitening; in "ddim" the noise has the paper's form and not the product
-of the two factors that the published code has.
+arXiv:2212.00490, eq. 17 and the method for noisy data with time travel; the form in singular vectors is that of its
+appendix. "ddim": InverseBench (Zheng et al. 2025, arXiv:2503.11043), one :math:`\tau` for all directions there.
+Deviations: any noise covariance, by whitening; the authors' own code takes along observed directions the step of DDRM
+(:mod:`skyscore.samplers.ddrm`) with :math:`\eta_b = 1`, so no predicted noise there, :math:`\sqrt{r^2 - \tau_i^2}` of
+fresh noise where :math:`\tau_i \le r`, else :math:`\eta \, r` of it and
+:math:`\lambda_i = \sqrt{1 - \eta^2} \, r / \tau_i`; and its time travel noises the last denoised image, not the chain.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class DDNM(Sampler):
     """
 
     name = "ddnm"
-    reference = "Wang et al. (2022), arXiv:2212.00490, eq. 17 and 19"
+    reference = "Wang et al. (2022), arXiv:2212.00490, eq. 17"
     failure = "samples become one where there are data, as the steps grow; too narrow elsewhere (eta > 0)"
     exact_for = 'the prior where there are no data (step "ddpm", or eta 0), as the steps grow'
 

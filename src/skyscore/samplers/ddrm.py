@@ -18,7 +18,7 @@ eta; with eta = 0 it is the probability-flow ODE, and right. Where there are dat
 :math:`\bar y_i` by a share of order r and not r^2, stronger than any prior at small levels: as the steps grow samples
 collapse onto it, noise and all.
 
-Reference: Kawar et al. (2022), "Denoising Diffusion Restoration Models", arXiv:2201.11793, eq. 7 and 8.
+Reference: Kawar et al. (2022), "Denoising Diffusion Restoration Models", arXiv:2201.11793.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DDRM(Sampler):
     """
 
     name = "ddrm"
-    reference = "Kawar et al. (2022), arXiv:2201.11793, eq. 7-8"
+    reference = "Kawar et al. (2022), arXiv:2201.11793"
     failure = (
         "samples collapse onto the data as the steps grow; too narrow in what these leave open (eta > 0)"
     )

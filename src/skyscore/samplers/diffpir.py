@@ -15,8 +15,8 @@ that are lambda times as noisy as they are (in variance), and at half of that po
 half of the prior's. With zeta = 0 and no data it is the probability-flow ODE.
 
 Reference: Zhu et al. (2023), "Denoising Diffusion Models for Plug-and-Play Image Restoration", arXiv:2305.08995,
-algorithm 1. Deviation: any noise covariance, by whitening. Defaults: lambda within the paper's 1 to 25, zeta as in
-InverseBench (Zheng et al. 2025, arXiv:2503.11043).
+algorithm 1. Deviation: any noise covariance, by whitening. Defaults: the numbers lambda and zeta of InverseBench (Zheng
+et al. 2025, arXiv:2503.11043), whose rho_t is 2 lambda over s^2.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ Evaluates the likelihood at the denoised image, as if x0 were known to be there,
 :math:`y (1 - e^{-P/b})` and variance :math:`\tfrac b2 (1 - e^{-2P/b})`: half the true variance at high
 signal-to-noise. The equation is stiff there, P / (4 b) steps per unit of log sigma.
 
-`step="normalised"` is the published algorithm: an ancestral step of the prior, then a step of length zeta along the
-gradient of the norm :math:`\|y - A D\|`, in variance-preserving coordinates. It is no score, and not calibrated.
+`step="normalised"` is the published algorithm as its code has it: an ancestral step of the prior, then a step of zeta
+times the gradient of the norm :math:`\|y - A D\|`, in variance-preserving coordinates. It is no score, and not
+calibrated. (The paper has the gradient of the squared norm; the half in the exponent of a Gaussian is missing in its
+eq. 16.)
 
 References: Chung et al. (2023), arXiv:2209.14687, eq. 10-16 and algorithm 1.
 """
@@ -33,7 +35,7 @@ class DPS(Guidance):
 
     Arguments:
         step: "score" or "normalised", see above.
-        zeta: length of the normalised step.
+        zeta: factor of the gradient in the normalised step.
     """
 
     name = "dps"

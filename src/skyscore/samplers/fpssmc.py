@@ -27,7 +27,8 @@ and over: samples too narrow.
 
 Reference: Dou & Song (2024), "Diffusion Posterior Sampling for Linear Inverse Problem Solving: A Filtering
 Perspective", ICLR, algorithms FPS and FPS-SMC; their code for :math:`\eta` (there `c_rate`). Deviations:
-variance-exploding coordinates; :math:`\eta = 1 - r^2/s^2` by default, the reverse SDE's.
+variance-exploding coordinates; :math:`\eta = 1 - r^2/s^2` by default, the reverse SDE's; systematic resampling when the
+effective sample size asks for it (theirs: multinomial, at every level: `ess_threshold=1`).
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ own acceptance while levels fall and stand still at the last one. From there to 
 the flow, :math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior variance v
 have that variance up to :math:`\sigma^4 / v`.
 
-References: Remy et al. (2022), arXiv:2201.05561, section 4 (annealing, Simpson integrals, flow at the end);
-Neal (2011), arXiv:1206.1901. Deviations: a mass, a schedule of levels in place of a test that lowers them.
+References: Remy et al. (2022), arXiv:2201.05561, and its code (annealing, Simpson integrals, flow at the end);
+Neal (2011), arXiv:1206.1901. Deviations: a mass, a schedule of levels in place of a test that lowers them, the start
+(theirs: the Kaiser-Squires map with noise), one step of the flow.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class HMC(Sampler):
     """
 
     name = "hmc"
-    reference = "Remy et al. (2022), arXiv:2201.05561, section 4"
+    reference = "Remy et al. (2022), arXiv:2201.05561"
     failure = "does not cross between modes at the last levels; a network is no exact gradient"
     exact_for = "any prior, as sigma_min goes to 0 and the trajectories to infinity"
 

@@ -26,7 +26,7 @@ denoiser, and equal to that of the prior, up to :math:`\sigma_0` and T, for a pe
 
 References: Song et al. (2021), "Score-Based Generative Modeling through Stochastic Differential Equations",
 arXiv:2011.13456, appendix D.2 (the flow); Song et al. (2021), "Maximum Likelihood Training of Score-Based Diffusion
-Models", arXiv:2101.09258, theorem 3 (the bound); Feng et al. (2023), arXiv:2304.11751 and Feng & Bouman (2024),
+Models", arXiv:2101.09258 (the bound); Feng et al. (2023), arXiv:2304.11751 and Feng & Bouman (2024),
 arXiv:2309.01949 (both as priors of images).
 """
 

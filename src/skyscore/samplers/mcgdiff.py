@@ -18,11 +18,12 @@ datum as independent though both are blurred, so that many directions or few lev
 ancestral kernel, which makes samples too narrow in few levels.
 
 Reference: Cardoso et al. (2023), "Monte Carlo guided Diffusion for Bayesian linear inverse problems",
-arXiv:2308.07983, algorithm 1 and its extension to noisy data; their code for the potentials. Deviations:
+arXiv:2308.07983, its method for noisy data; their code for the potentials. Deviations:
 variance-exploding coordinates, in which theirs have the variance :math:`s^2 - \tau^2 + \kappa (1 + \tau^2)`; the
 :math:`\kappa` that keeps the potential at :math:`\tau` proper is 0, as the bridge serves there in place of a level at
-each :math:`\tau_k`; systematic resampling when the effective sample size asks for it (theirs: multinomial, at every
-level: `ess_threshold=1`).
+each :math:`\tau_k`, and in place of the weights that their code gives the final images, their likelihood over the last
+potential; systematic resampling when the effective sample size asks for it (theirs: multinomial, at every level:
+`ess_threshold=1`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ the residual larger than it was, and single chains of a learned prior go astray.
 multimodal priors each mode is right and the weights of the modes are not: see :mod:`skyscore.samplers.tds`.
 
 Reference: Rozet et al. (2024), "Learning Diffusion Priors from Observations by Expectation Maximization",
-arXiv:2405.13712, eq. 14-16. Deviation: the preconditioner and the stop at `tolerance`.
+arXiv:2405.13712, and its code. Deviations: the preconditioner, and the stop where the Jacobian is no covariance.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class MMPS(Guidance):
     """
 
     name = "mmps"
-    reference = "Rozet et al. (2024), arXiv:2405.13712, eq. 14-16"
+    reference = "Rozet et al. (2024), arXiv:2405.13712"
     failure = "wrong weights of modes; steps of conjugate gradients are few where data are sharp"
     needs_svd = False
     needs_vjp = True

@@ -1,7 +1,8 @@
 r"""What samplers with particles share: weights, resampling, ancestry, and a loud word when the particles collapse.
 
 The effective sample size of n weights is :math:`1 / \sum_i w_i^2` (Kong et al. 1994); resampling is systematic
-(Douc & Cappé 2005, arXiv:cs/0507025, section 2.4), of lower variance than multinomial draws.
+(Douc, Cappé & Moulines 2005, arXiv:cs/0507025): usually of lower variance than multinomial draws, though nothing
+guarantees it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ r"""Pseudo-inverse guidance (PiGDM).
 
 the width that a white prior of variance P leaves; the published method has P = 1. Exact for the prior N(., P I) only.
 
-References: Song et al. (2023), "Pseudoinverse-Guided Diffusion Models for Inverse Problems", ICLR, eq. 7-8.
+Reference: Song et al. (2023), "Pseudoinverse-Guided Diffusion Models for Inverse Problems", ICLR (OpenReview
+9_gsMA8MRKQ). Deviation: their sampler (algorithm 1) adds the guidance to a step of DDIM, under a weight of its own;
+here its score drives the reverse SDE.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class PiGDM(Guidance):
     """
 
     name = "pigdm"
-    reference = "Song et al. (2023), ICLR, eq. 7-8"
+    reference = "Song et al. (2023), ICLR (OpenReview 9_gsMA8MRKQ)"
     failure = "one width for all directions: too wide or too narrow where the prior is not white"
     needs_vjp = True
     exact_for = "white Gaussian priors of variance P"

@@ -18,8 +18,10 @@ is given a thousandth of rho^2 and stays broader, until rho has fallen below it)
 prior's own small scales, as in maps of convergence, rho may then stay as large, and chains mix in a few turns. Not in
 the papers.
 
-References: Wu et al. (2024), arXiv:2405.18782, algorithm 1; Coeurdoux et al. (2023), arXiv:2304.11134;
-Xu & Chi (2024), "DPnP", arXiv:2403.17042.
+References: Wu et al. (2024), arXiv:2405.18782, and its code; Coeurdoux et al. (2023), arXiv:2304.11134;
+Xu & Chi (2024), "DPnP", arXiv:2403.17042. Deviations: few evaluations in a reverse run, with a step rule of its own
+(theirs: Euler's, on that part of a schedule of 100 levels that lies below rho); one sample from each chain (theirs: 20
+from the last 60 of its 100 turns); `matched`.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class PnPDM(Sampler):
     """
 
     name = "pnpdm"
-    reference = "Wu et al. (2024), arXiv:2405.18782, algorithm 1"
+    reference = "Wu et al. (2024), arXiv:2405.18782"
     failure = (
         "too wide by rho_min^2; mixes slowly, in of order 1 / rho_min^2 turns, so modes keep wrong weights"
     )

@@ -25,7 +25,7 @@ with falling levels the pull of the prior ends last, and sharp data are fitted w
 
 Reference: Mardani et al. (2023), "A Variational Perspective on Solving Inverse Problems with Diffusion Models",
 arXiv:2305.04391, algorithm 1; their code for the weights. Deviations: variance-exploding coordinates; the data term is
-the likelihood's (theirs has a weight for it); the start is the pseudo-inverse damped by the first level.
+the likelihood's (theirs is a mean square with a weight); the start is the pseudo-inverse damped by the first level.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ number of steps; on one that is not Gaussian it is too narrow. Where the denoise
 favours images that the denoiser likes.
 
 References: Feng et al. (2023), "Score-Based Diffusion Models as Principled Priors for Inverse Imaging",
-arXiv:2304.11751, section 4; Feng & Bouman (2024), "Variational Bayesian Imaging with an Efficient Surrogate Score-based
-Prior", arXiv:2309.01949, section 4; their code for the bound's last level. Deviations: variance-exploding coordinates;
+arXiv:2304.11751; Feng & Bouman (2024), "Variational Bayesian Imaging with an Efficient Surrogate Score-based
+Prior", arXiv:2309.01949; their code for the bound's last level. Deviations: variance-exploding coordinates;
 a Gaussian family (theirs: RealNVP, or a diagonal Gaussian); the start; a step size that falls to zero; hundreds of
 steps (theirs: 20,000).
 """

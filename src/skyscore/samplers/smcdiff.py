@@ -19,9 +19,9 @@ Known failure: without a look at where the data will lead, weights vary as a boo
 observed directions; the replacement alone (no particles) is not a conditional draw at all.
 
 Reference: Trippe et al. (2022), "Diffusion probabilistic modeling of protein backbones in 3D for the motif-scaffolding
-problem", arXiv:2206.04119, section 4, algorithm SMCDiff. Deviations: variance-exploding coordinates; noisy data, as
-above; systematic resampling (theirs: residual) when the effective sample size asks for it (`ess_threshold=1`: at every
-level).
+problem", arXiv:2206.04119 (SMCDiff), and its code. Deviations: variance-exploding coordinates; noisy data, as above;
+systematic resampling when the effective sample size asks for it (theirs: residual, when the weights are far enough from
+equal; `ess_threshold=1`: at every level).
 """
 
 from __future__ import annotations

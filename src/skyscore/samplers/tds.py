@@ -27,7 +27,8 @@ the end). `twist="level"` takes a V_s that depends on the level alone, :math:`s^
 C (white, or low-rank plus white): one vector-Jacobian product per level, but it is stiff where C is too small.
 
 Reference: Wu et al. (2023), "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",
-arXiv:2306.17775, algorithm 1. Deviation: the covariances V in twist and kernel.
+arXiv:2306.17775, algorithm 1. Deviation: the covariances V in twist and kernel (their code: the likelihood at D, for
+inpainting with one variance for each level).
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ replaces the matrix:
   positively; the linear system is then solved in the singular vectors, without the network.
 - "full": the matrix itself, one product for each datum. Exact for Gaussian priors.
 
-Reference: Boys et al. (2023), "Tweedie Moment Projected Diffusions for Inverse Problems", arXiv:2310.06721 (TMPD is
-"full", DTMPD is "rows"). Deviations: data are whitened first, for any noise covariance; negative row sums are cut
-off at zero; "pixels".
+Reference: Boys et al. (2023), "Tweedie Moment Projected Diffusions for Inverse Problems", arXiv:2310.06721,
+and its code ("rows"; with A 1 in place of ones, the same for operators that keep a constant). Deviations: data are
+whitened first, for any noise covariance; negative row sums are cut off at zero; "pixels".
 """
 
 from __future__ import annotations

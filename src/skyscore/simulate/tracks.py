@@ -11,8 +11,8 @@ and at hour angle H of a source of declination :math:`\delta`, in wavelengths,
 
 Each pair of antennas is one baseline, counted once (its conjugate holds no new datum); none is paired with itself.
 
-References: Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy, eq. 4.1-4.3 (coordinates)
-and 6.50 (noise); Conway (1998), ALMA memo 216 (self-similar spirals).
+References: Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy, eq. 4.1 (coordinates)
+and its radiometer equation (noise); Conway (1998), ALMA memo 216 (self-similar spirals).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ compared by Pearson's chi2, averaged over many tessellations. The p-value is by 
 labels shuffled: the chi2 of different tessellations of one pair of sets are correlated, so their mean is no chi2
 variable. Distances are computed once for all tessellations and shuffles; tests hold the chi2 against the `pqm` package.
 
-Reference: Lemos et al. (2024), arXiv:2402.04355, eq. 4-7.
+Reference: Lemos et al. (2024), arXiv:2402.04355.
 """
 
 from __future__ import annotations

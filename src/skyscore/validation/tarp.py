@@ -31,8 +31,8 @@ replaces one simulation at a time, cumulatively, in the caller's own arrays; its
 references are drawn in the unit cube although by default nothing is scaled to it; given references are not scaled with
 the rest by `norm=True`; it needs `tqdm` and `deprecation` without declaring them.
 
-References: Lemos, Coogan et al. (2023), arXiv:2302.03026, algorithm 2; Saeilynoja, Buerkner & Vehtari (2022),
-arXiv:2103.10522, section 2.2 (simultaneous band of uniform ranks).
+References: Lemos, Coogan et al. (2023), arXiv:2302.03026, algorithm 2; Säilynoja, Bürkner & Vehtari (2022),
+arXiv:2103.10522 (simultaneous band of uniform ranks).
 """
 
 from __future__ import annotations
