@@ -11,9 +11,9 @@ import torch
 
 from skyscore import io
 from skyscore.diffusion.network import Denoiser
-from skyscore.priors import NeuralPrior
+from skyscore.priors import NeuralPrior, load_prior
 from skyscore.problems import PROBLEMS
-from skyscore.samplers import sample
+from skyscore.samplers import sample, sample_problem
 from skyscore.validation.ensemble import coverage_of, noise_residuals_of, pooled_of
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "src"))
@@ -62,6 +62,19 @@ def drawn(folder, name="ensemble", **options):
         device="cpu",
     )
     return folder / f"{name}.h5"
+
+
+def test_the_first_level_is_the_priors_unless_the_settings_say_otherwise(folder):
+    prior = load_prior(folder / "prior.safetensors", "cpu")
+    problem = PROBLEMS["lens"](io.read_observation(folder / "observation.h5"))
+
+    def first(**more):
+        found = sample_problem({"name": "cla", "steps": 4, **more}, prior, problem, 1)
+        return found.diagnostics["sigma_max"]
+
+    assert first() == prior.sigma_max
+    assert first(sigma_max=5.0) == first(sigma_max=5.0, reach=3.0) == 5.0
+    assert first(reach=4.0) == pytest.approx(2 * first(reach=2.0))
 
 
 def test_simulations_are_new_data_of_the_same_instrument(folder):

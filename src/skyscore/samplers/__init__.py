@@ -128,15 +128,17 @@ def sample_problem(settings: dict, prior, problem, n: int, *, noise=None, y=None
 
     Arguments:
         settings: a block of the configuration's `samplers`: `name`, `steps`, options.
-        prior: a learned prior; its `sigma_max` is the first noise level unless the settings name one. The last is
-            left to the data: chains that end above the sharpest error they allow are too narrow there.
+        prior: a learned prior; its `sigma_max` is the first noise level unless the settings name one, or the `reach`
+            that finds it. The last is left to the data: chains that end above the sharpest error they allow are too
+            narrow there.
         problem: a :class:`skyscore.problems.base.Problem`.
         n: samples per observation.
         noise: learned noise model; samplers that need a density get the problem's own (Gaussian) likelihood instead.
         y: data `(N, M)` of N observations in place of the problem's own.
         more: `generator` and `progress` of :func:`sample`.
     """
-    options = {"sigma_max": prior.sigma_max, **settings}
+    first = {} if "reach" in settings else {"sigma_max": prior.sigma_max}
+    options = {**first, **settings}
     name = options.pop("name")
     if noise is not None and not SAMPLERS[name].needs_density:
         likelihood = problem.score_likelihood(noise, y)
