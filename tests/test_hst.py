@@ -157,8 +157,11 @@ def test_slic_sampler_runs_on_the_problem(problem):
             return 0.2 + gain * (x - 0.2)
 
     likelihood = problem.score_likelihood(WhiteNoise()).to(dtype=torch.float32)
-    samples = sample("slic", Prior(), likelihood, 4, steps=8, turns=3)
-    assert samples.x.shape == (4, 1, SIDE, SIDE) and samples.diagnostics["noise_nfe"] == 2 * 3 * 6
+    gibbs = sample("slicgibbs", Prior(), likelihood, 4, steps=8, turns=3)
+    assert gibbs.x.shape == (4, 1, SIDE, SIDE) and gibbs.diagnostics["noise_nfe"] == 2 * 3 * 6
+    samples = sample("slic", Prior(), likelihood, 4, steps=8)
+    assert samples.x.shape == (4, 1, SIDE, SIDE)
+    assert samples.diagnostics["noise_nfe"] == 2 * samples.nfe  # of two exposures
     found = problem.residuals(samples.x)
     assert {"chi2_dof", "sharp_correlation", "resolved_k", "rmse"} <= found.keys()
     panels = problem.panels(samples.x)

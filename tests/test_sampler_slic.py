@@ -12,6 +12,7 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import sample
 from skyscore.samplers.slic import SLIC
+from skyscore.samplers.slic_gibbs import SLICGibbs
 from skyscore.samplers.slic_hmc import SLICHMC
 
 D = 16
@@ -71,29 +72,41 @@ def gaussian_case(width: float):
     return prior, likelihood, A
 
 
+def coupling(samples) -> float:
+    """By how much of rho A epsilon the data were diffused beyond tau."""
+    return samples.diagnostics.get("rho", samples.diagnostics.get("level", 0.0))
+
+
+def diffused(sampler, likelihood):
+    """The data that the posterior is of."""
+    return getattr(sampler, "likelihood", likelihood).diffused.flatten()
+
+
 GIBBS = {"turns": 80, "inner": 8, "rho": 0.15, "anneal": 2.0}
 HMC = {"trajectories": 40, "leapfrogs": 12, "step": 0.6, "level": 0.05}
 
 
 @pytest.mark.parametrize(
-    "method, options, width, guidance",
+    "method, options, width",
     [
-        (SLIC, GIBBS, 1.0, "cla"),
-        (SLIC, GIBBS, 2.0, "mmps"),
-        (SLIC, GIBBS, 0.6, "mmps"),
-        (SLICHMC, HMC, 2.0, "mmps"),
-        (SLICHMC, HMC, 0.6, "cla"),
+        (SLIC, {"cg_steps": 20}, 2.0),
+        (SLIC, {"cg_steps": 20, "reach": 3.0, "churn": 0.5}, 0.6),
+        (SLICGibbs, GIBBS | {"guidance": "cla"}, 1.0),
+        (SLICGibbs, GIBBS, 2.0),
+        (SLICGibbs, GIBBS, 0.6),
+        (SLICHMC, HMC, 2.0),
+        (SLICHMC, HMC | {"guidance": "cla"}, 0.6),
     ],
 )
-def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(method, options, width, guidance):
+def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(method, options, width):
     prior, likelihood, A = gaussian_case(width)
-    n, sampler = 1000, method(steps=30, guidance=guidance, **options)
+    n, sampler = 1000, method(steps=30, **options)
     samples = sampler(prior, likelihood, n, [torch.Generator().manual_seed(3)])
     # the posterior of the data as diffused: to tau, and by rho A
-    rho = samples.diagnostics["rho" if method is SLIC else "level"]
+    rho = coupling(samples)
     covariance = (1 + likelihood.level**2) * torch.eye(D, dtype=torch.float64) + rho**2 * A @ A.T
     whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))
-    y = whiten @ sampler.likelihood.diffused.flatten()
+    y = whiten @ diffused(sampler, likelihood)
     exact = prior.posterior(GaussianLikelihood(MatrixOperator(whiten @ A), y, 1.0))
     sd = exact.covariance.diagonal().sqrt()
     z = (samples.x.mean(0) - exact.mean) / (sd / math.sqrt(n))
@@ -106,33 +119,59 @@ def test_gaussian_noise_is_sampled_exactly_whatever_the_surrogate(method, option
 @pytest.mark.parametrize(
     "method, options",
     [
-        (SLIC, {"turns": 90, "inner": 8, "rho": 0.3, "anneal": 3.0}),
+        (SLICGibbs, {"turns": 180, "inner": 8, "rho": 0.3, "anneal": 3.0}),
         (SLICHMC, {"trajectories": 20, "leapfrogs": 20, "step": 0.6, "level": 0.1}),
     ],
 )
 def test_non_gaussian_noise_agrees_with_quadrature(method, options):
-    """One unknown, four data of contaminated noise: mean and deviation of the posterior on a grid."""
-    noise, A = Contaminated(), torch.tensor([[1.0], [0.7], [1.3], [1.0]]).double()
-    y = torch.tensor([0.5, 0.2, 9.0, 0.9]).double()  # one is an outlier
-    prior = GaussianPrior(torch.zeros(1).double(), 4 * torch.eye(1).double())
-    width = float((noise.weights * noise.variances).sum().sqrt())
-    surrogate = GaussianLikelihood(MatrixOperator(A), y, width)
-    likelihood = ScoreLikelihood(Images(A, (2, 2)), y.reshape(2, 2), noise, surrogate, level=0.3)
+    """One of the data is an outlier."""
+    prior, likelihood = contaminated_case([0.5, 0.2, 9.0, 0.9])
     sampler = method(steps=30, **options)
     samples = sampler(prior, likelihood, 2000, [torch.Generator().manual_seed(1)])
-    # z = x + rho xi on a grid, then x | z
-    rho = samples.diagnostics["rho" if method is SLIC else "level"]
-    z, gain = torch.linspace(-12, 12, 6001, dtype=torch.float64)[:, None], 4 / (4 + rho**2)
-    r = sampler.likelihood.diffused.flatten() - z @ A.T
-    p = (noise.log_prob(r, torch.tensor(0.3)).sum(1) - z[:, 0] ** 2 / (2 * (4 + rho**2))).softmax(0)
-    mean = float((p * z[:, 0]).sum())
-    sd = math.sqrt(gain**2 * float((p * (z[:, 0] - mean) ** 2).sum()) + gain * rho**2)
-    mean = gain * mean
+    mean, sd = quadrature(likelihood, diffused(sampler, likelihood), coupling(samples))
     # four standard errors of 2000 independent draws
     assert abs(float(samples.x.mean()) - mean) < 0.09 * sd
     assert abs(float(samples.x.std()) / sd - 1) < 0.07
-    gaussian = sample("mmps", prior, surrogate, 2000, steps=30)
+    gaussian = sample("mmps", prior, likelihood.surrogate, 2000, steps=30)
     assert abs(float(gaussian.x.mean()) - mean) > 0.5 * sd  # what the correction had to mend
+
+
+@pytest.mark.parametrize("outlier, within, width", [(1.0, 0.1, 1.08), (9.0, 1.0, 1.9)])
+def test_guidance_by_both_models_is_better_than_by_two_moments(outlier, within, width):
+    """Near the posterior where the data are alike; half of the way from the Gaussian's where one is an outlier."""
+    prior, likelihood = contaminated_case([0.5, 0.2, outlier, 0.9])
+    mean, sd = quadrature(likelihood, likelihood.diffused.flatten(), 0.0)
+
+    def found(name, data, **options):
+        x = sample(name, prior, data, 2000, steps=30, **options).x
+        return abs(float(x.mean()) - mean) / sd, float(x.std()) / sd
+
+    both, gaussian = found("slic", likelihood, cg_steps=8), found("mmps", likelihood.surrogate)
+    assert both[0] < within and both[1] < width
+    assert gaussian[0] > 1.5 * within or gaussian[1] > 1.5 * width
+
+
+def contaminated_case(data: list[float]):
+    """One unknown, four data of contaminated noise."""
+    noise, A = Contaminated(), torch.tensor([[1.0], [0.7], [1.3], [1.0]]).double()
+    y = torch.tensor(data).double()
+    width = float((noise.weights * noise.variances).sum().sqrt())
+    surrogate = GaussianLikelihood(MatrixOperator(A), y, width)
+    prior = GaussianPrior(torch.zeros(1).double(), 4 * torch.eye(1).double())
+    return prior, ScoreLikelihood(Images(A, (2, 2)), y.reshape(2, 2), noise, surrogate, level=0.3)
+
+
+def quadrature(likelihood, data, rho: float) -> tuple[float, float]:
+    """Mean and deviation of the posterior of these data, on a grid of z = x + rho xi, then x | z."""
+    A = likelihood.surrogate.operator.A
+    z, gain = torch.linspace(-12, 12, 6001, dtype=torch.float64)[:, None], 4 / (4 + rho**2)
+    r = data - z @ A.T
+    p = (likelihood.noise.log_prob(r, torch.tensor(0.3)).sum(1) - z[:, 0] ** 2 / (2 * (4 + rho**2))).softmax(
+        0
+    )
+    mean = float((p * z[:, 0]).sum())
+    sd = math.sqrt(gain**2 * float((p * (z[:, 0] - mean) ** 2).sum()) + gain * rho**2)
+    return gain * mean, sd
 
 
 def test_observations_of_a_batch_are_those_of_single_runs_and_need_a_score_sampler():
@@ -144,6 +183,6 @@ def test_observations_of_a_batch_are_those_of_single_runs_and_need_a_score_sampl
     surrogate = GaussianLikelihood(likelihood.surrogate.operator, y.flatten(1), 1.0)
     both = ScoreLikelihood(Images(A, (4, 4)), y, WhiteNoise(), surrogate)
     options = {"steps": 10, "turns": 8, "anneal": 4.0}
-    x = sample("slic", prior, both, 50, **options).x
-    assert x.shape == (2, 50, D) and bool(torch.isfinite(x).all())
+    x = sample("slicgibbs", prior, both, 400, **options).x
+    assert x.shape == (2, 400, D) and bool(torch.isfinite(x).all())
     assert float((x[1].mean(0) - x[0].mean(0)).mean()) > 0.1  # brighter data, brighter unknown

@@ -42,11 +42,11 @@ rule sample_ensemble:
         "<benchmarks>/sample_ensemble/{problem}_{sampler}_{part}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=720,
-        gpu=1,
+        gpu=one_gpu,
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=config["validation"]["samples"],

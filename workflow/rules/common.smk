@@ -103,6 +103,11 @@ def growing(mb):
     return lambda wildcards, attempt: mb * attempt
 
 
+def one_gpu(wildcards):
+    """One GPU for a job; none on a machine without any, where jobs need not take turns but for the cores."""
+    return int(not workflow.local_exec or any(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def seed_of(rule):
     """Seed of a job: a hash of the run's seed, the rule and the wildcards, so that no two jobs share random numbers.
 

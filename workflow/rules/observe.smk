@@ -11,7 +11,7 @@ rule observe:
         "<benchmarks>/observe/{problem}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=120,

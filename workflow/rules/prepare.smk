@@ -9,7 +9,7 @@ rule prepare:
         "<benchmarks>/prepare/{dataset}_{split}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=120,

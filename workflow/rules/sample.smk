@@ -16,7 +16,7 @@ rule sample:
     resources:
         mem_mb=growing(4000),
         runtime=120,
-        gpu=1,
+        gpu=one_gpu,
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=lookup(within=config, dpath="problems/{problem}/n_samples"),
@@ -41,7 +41,7 @@ rule train_regression:
         "<benchmarks>/train_regression/{problem}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=60,

@@ -38,11 +38,11 @@ rule sample_prior:
         "<benchmarks>/sample_prior/{prior}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=120,
-        gpu=1,
+        gpu=one_gpu,
     params:
         n=lookup(within=config, dpath="priors/{prior}/sampling/n"),
         steps=lookup(within=config, dpath="priors/{prior}/sampling/steps"),

@@ -10,7 +10,7 @@ rule pqmass_prior:
         "<benchmarks>/pqmass_prior/{prior}.tsv"
     conda:
         "../../envs/validate.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=60,
@@ -120,11 +120,11 @@ rule slic_parameters:
         "<benchmarks>/slic_parameters.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=240,
-        gpu=1,
+        gpu=one_gpu,
     params:
         settings=slic_settings,
         seed=seed_of("slic_parameters"),

@@ -25,6 +25,7 @@ from .pnpdm import PnPDM
 from .reddiff import REDDiff
 from .scorevi import ScoreVI
 from .slic import SLIC
+from .slic_gibbs import SLICGibbs
 from .slic_hmc import SLICHMC
 from .smcdiff import SMCDiff
 from .tds import TDS
@@ -37,7 +38,7 @@ SPLITTING = (PnPDM, DiffPIR, DAPS, DCDP)
 MARKOV_CHAINS = (HMC, Langevin)
 PARTICLES = (TDS, SMCDiff, FPSSMC, MCGDiff)
 VARIATIONAL = (REDDiff, ScoreVI)
-LEARNED_NOISE = (SLIC, SLICHMC)
+LEARNED_NOISE = (SLIC, SLICGibbs, SLICHMC)
 
 SAMPLERS: dict[str, type[Sampler]] = {
     c.name: c for c in (*GUIDANCE, *SPLITTING, *MARKOV_CHAINS, *PARTICLES, *VARIATIONAL, *LEARNED_NOISE)

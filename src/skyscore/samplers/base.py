@@ -145,6 +145,8 @@ class Sampler:
     needs_density: bool = True
     #: whether its equations are solved in the singular vectors of the whitened operator; if not, products with A and A'
     needs_svd: bool = True
+    #: evaluations of each image that are no level: those for questions about the prior are few and count as one
+    besides: int = 1
     #: whether the observations of a batch can go through one run; a sampler whose chains interact runs each by itself
     joint = True
 
@@ -156,8 +158,8 @@ class Sampler:
         batch: int = 1024,
         reach: float = 10.0,
     ):
-        if steps < 3:
-            raise ValueError(f"{self.name}: steps must be at least 3, not {steps}")
+        if steps < 2 + self.besides:
+            raise ValueError(f"{self.name}: steps must be at least {2 + self.besides}, not {steps}")
         if not reach >= 1:
             raise ValueError(f"{self.name}: reach must be at least 1, not {reach}")
         self.steps, self.sigma_max, self.sigma_min, self.batch = steps, sigma_max, sigma_min, batch
@@ -183,8 +185,7 @@ class Sampler:
         top, low = self.range()
         self.prepare(top)
         self.centre = self.prior.denoise(torch.zeros(1, self.dim, **self.like), top)
-        # learning about the prior cost a few evaluations of one image: one level less keeps all within `steps`
-        sigmas = geometric(self.steps - 1, top, low)
+        sigmas = geometric(self.steps - self.besides, top, low)  # all within `steps`
         x = self.run(sigmas, rows)
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(

@@ -111,6 +111,7 @@ class MMPS(Guidance):
     needs_svd = False
     needs_vjp = True
     exact_for = "Gaussian priors"
+    besides = 2
 
     def __init__(
         self, *, cg_steps: int = 5, tolerance: float = 1e-3, prior_variance: float | None = None, **options
@@ -122,6 +123,15 @@ class MMPS(Guidance):
         linear = self.prior.linear_covariance
         white = None if linear else self.prior_variance or self.white_variance(sigma_max)
         self.precondition = Preconditioner(self.data, linear, white)
+
+    def start(self, n: int, sigma: float) -> Tensor:
+        """Images at the first level, around E[x0 | y] as seen from the prior's mean, `(n, D)`.
+
+        Around the prior's mean instead, samples lean towards it: by a tenth of their deviation if the first level is
+        three of the prior's.
+        """
+        centre = self.posterior_denoise(self.centre.expand(n, -1), sigma)
+        return centre + sigma * self.noise(n)
 
     def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
         D, vjp = self.prior.denoise_vjp(x_t, sigma_t)

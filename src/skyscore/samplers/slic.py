@@ -1,175 +1,137 @@
-r"""Posterior samples under a learned noise: guided by its first two moments, then corrected by its diffusion (SLIC).
+r"""Posterior samples under a learned noise: image and noise drawn together, each by its own diffusion model (SLIC).
 
-A score-based likelihood has a score, :math:`-A^\top s_Q(y - A x)`, and no density, and what it would be of diffused
-images is not known. So (1) a common sampler draws from the posterior of the Gaussian *surrogate*, which has the
-measured covariance of the noise. (2) Its samples x are the starts of a split Gibbs sampler of the joint law of the
-image x, its copy z, and the noise m, which meets both learned models on even terms,
+With a learned noise m there are two unknowns and one linear equation. In units of the noise model, with the data
+diffused to its level tau (:class:`skyscore.likelihoods.ScoreLikelihood`),
 
-.. math:: x \sim p(x), \quad z = x + \rho\, \xi, \quad m \sim Q, \quad y = A z + m + \tau\, \zeta
+.. math:: y_\tau = A x + m + \tau \xi = [A, c \, 1] \, u + \tau \xi, \qquad u = (x, m / c), \quad
+    p(u) \propto p(x) \, Q(m)
 
-with three conditionals, none of which needs a density or a Metropolis test:
+which is a Gaussian likelihood of u behind a linear operator. The denoiser of u at level sigma is that of the image at
+sigma beside that of the noise at c sigma, and any guidance for Gaussian likelihoods serves; here Tweedie's covariance
+(:mod:`skyscore.samplers.mmps`), whose Jacobian is that of both networks: it says for each pixel whether a bright
+residual is a hit or a star. The scale c gives both the same largest standard deviation, so that both are decided at
+the same levels. x of a draw of u is a draw of p(x | y_tau).
 
-.. math::
-    m \mid z: &\quad \text{reverse SDE of the noise model from level } \tau \text{ at } y - A z \\
-    z \mid x, m: &\quad N\big(\Lambda^{-1} (x / \rho^2 + A^\top (y - m) / \tau^2), \Lambda^{-1}\big), \quad
-        \Lambda = 1 / \rho^2 + A^\top A / \tau^2 \\
-    x \mid z: &\quad \text{reverse SDE of the prior from level } \rho \text{ at } z
+Exact where image and noise are Gaussian. Beyond, what is said of `mmps` holds: modes are right, their weights are not.
+No turn is taken at a small level: there a network's score is no exact one, and chains that stay gather its errors
+(:mod:`skyscore.samplers.slic_gibbs`).
 
-The law of x is the posterior of data with noise :math:`Q * N(0, \tau^2 + \rho^2 A A^\top)`. The data are given exactly
-that much noise, once for each observation: the posterior is the right one for the data it is given, for any
-:math:`\rho` and :math:`\tau`. Both fall to their last values over the first half of the turns. The surrogate decides
-where the chains start, not where they go.
-
-References: Legin et al. (2023), arXiv:2302.03046 (SLIC); Adam et al. (2023), arXiv:2311.18002 (images); Wu et al.
-(2024), arXiv:2405.18782 (split Gibbs with diffusion priors; here the noise is a second one); Stevens et al. (2023),
-arXiv:2302.05290 (a diffusion model for the signal and one for the noise).
+References: Stevens et al. (2023), arXiv:2302.05290 (a diffusion model for the signal and one for the noise, guided
+together); Legin et al. (2023), arXiv:2302.03046 (SLIC); Rozet et al. (2024), arXiv:2405.13712 (the guidance).
+Deviation from the first: Tweedie's covariance in place of a gradient through the norm of the residual.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import geometric, short, short_run
+from ..likelihoods import GaussianLikelihood, ScoreLikelihood, Spectrum
+from ..likelihoods.gaussian import from_spectrum
 from .base import Counted, Sampler, Samples
-from .cla import CLA
 from .mmps import MMPS
 
-__all__ = ["SLIC", "ScoreCorrected"]
-
-GUIDES: dict[str, type[Sampler]] = {c.name: c for c in (CLA, MMPS)}
+__all__ = ["SLIC", "JointPrior", "joint_likelihood"]
 
 
-class ScoreCorrected(Sampler):
-    """Samplers of a score likelihood that start from a posterior of its Gaussian surrogate.
+class JointPrior:
+    """Creates the prior of u = (x, m / c), both flat, one after the other.
 
     Arguments:
-        guidance: sampler on the surrogate, "mmps" or "cla".
-        cg_steps: conjugate-gradient steps of "mmps".
+        prior: of images x, `(B, *shape)`. noise: of noise images, `(B, 1, h, w)`.
+        shape: of an image x. frames: of the noise m of an observation, `(..., h, w)`.
+        scale: c.
     """
 
-    needs_density = False
+    def __init__(self, prior, noise, shape: tuple[int, ...], frames: tuple[int, ...], scale: float):
+        self.prior, self.noise, self.shape, self.frames, self.scale = prior, noise, shape, frames, scale
+        self.split = [math.prod(shape), math.prod(frames)]
+        if self._linear(prior) and self._linear(noise):
+            self.linear_covariance = self._linear_covariance
 
-    def __init__(self, *, guidance: str = "mmps", cg_steps: int = 2, **options):
+    def denoise(self, u: Tensor, sigma: Tensor) -> Tensor:
+        """E[u_0 | u_t = u], shape of u = `(B, D + M)`, sigma a number."""
+        x, m = self.parts(u)
+        return self.whole(
+            self.prior.denoise(x, sigma), self.noise.denoise(self.scale * m, self.scale * sigma) / self.scale
+        )
+
+    def parts(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Images `(B, *shape)` and frames `(B * frames, 1, h, w)`."""
+        x, m = u.split(self.split, dim=1)
+        return x.reshape(-1, *self.shape), m.reshape(-1, 1, *self.frames[-2:])
+
+    def whole(self, x: Tensor, m: Tensor) -> Tensor:
+        return torch.cat([x.reshape(-1, self.split[0]), m.reshape(-1, self.split[1])], 1)
+
+    @staticmethod
+    def _linear(model):
+        return getattr(model, "linear_covariance", None)
+
+    def _linear_covariance(self, u: Tensor, sigma: float) -> Tensor:
+        """V u, shape of u, of the linear parts: the covariance of m / c is that of m over c^2."""
+        x, m = self.parts(u)
+        of_noise = self.noise.linear_covariance(m, self.scale * sigma) / self.scale**2
+        return self.whole(self.prior.linear_covariance(x, sigma), of_noise)
+
+
+def joint_likelihood(like: ScoreLikelihood, scale: float) -> GaussianLikelihood:
+    """The Gaussian likelihood of u = (x, m / c) with noise tau, decomposed; c is the scale."""
+    operator = like.operator
+    A = like.flux / like.std * operator.matrix(torch.float64).to(like.y.device)  # (M, D)
+    W = torch.cat([A, scale * torch.eye(len(A), dtype=A.dtype, device=A.device)], 1) / like.level
+    s2, U = torch.linalg.eigh(W @ W.T)  # at least (c / tau)^2: every direction of the data is seen
+    s = s2.sqrt()
+    d = (like.diffused.double() / like.std / like.level).flatten(
+        start_dim=like.y.ndim - len(operator.out_shape)
+    )
+    joint = from_spectrum(Spectrum((W.T @ U / s).contiguous(), s, d @ U), (W.shape[1],))
+    return joint.to(dtype=like.y.dtype)
+
+
+class SLIC(Sampler):
+    """Creates the sampler.
+
+    Arguments:
+        cg_steps: conjugate-gradient steps at most, each costing a vector-Jacobian product of both networks.
+        churn: noise of the steps: 1 for the reverse SDE, 0 for the probability-flow ODE.
+    """
+
+    name = "slic"
+    reference = "Legin et al. (2023), arXiv:2302.03046; Stevens et al. (2023), arXiv:2302.05290"
+    failure = "that of mmps: wrong weights of modes, such as star or hit"
+    needs_density = False
+    needs_vjp = True
+    exact_for = "Gaussian images and noise"
+
+    def __init__(self, *, cg_steps: int = 4, churn: float = 1.0, **options):
         super().__init__(**options)
-        if guidance not in GUIDES:
-            raise ValueError(f"{self.name}: no guidance {guidance!r} (known: {', '.join(GUIDES)})")
-        self.guidance = guidance
-        self.guide_options = {"cg_steps": cg_steps} if guidance == "mmps" else {}
+        self.options = {"cg_steps": cg_steps, "churn": churn, **options}
 
     def __call__(
         self, prior, likelihood, n: int, generators: list[torch.Generator], progress: bool = False
     ) -> Samples:
         """n samples of the posterior of each observation of a score likelihood."""
-        surrogate = likelihood.surrogate
-        shape, rows = tuple(surrogate.operator.in_shape), n * len(generators)
-        options = {
-            name: getattr(self, name) for name in ("steps", "sigma_max", "sigma_min", "batch", "reach")
-        }
-        guide = GUIDES[self.guidance](**options, **self.guide_options)
-        start = guide(prior, surrogate, n, generators, progress)
-        self.prior, self.likelihood, self.shape = (
-            Counted(prior, shape, self.batch),
-            copy.copy(likelihood),
-            shape,
+        shape, frames = tuple(likelihood.operator.in_shape), tuple(likelihood.operator.out_shape)
+        like = {"dtype": likelihood.y.dtype, "device": likelihood.y.device}
+        scale = deviation(likelihood.noise, (1, *frames[-2:]), like) / deviation(prior, shape, like)
+        together = JointPrior(prior, likelihood.noise, shape, frames, scale)
+        guide = MMPS(**self.options)
+        found = guide(together, joint_likelihood(likelihood, scale), n, generators, progress)
+        x = found.x[..., : math.prod(shape)]
+        return Samples(
+            x.reshape(*x.shape[:-1], *shape),
+            found.nfe,
+            found.nvjp,
+            found.diagnostics | {"noise_nfe": found.nfe * math.prod(frames[:-2]), "scale": scale},
         )
-        if likelihood.batched:  # one row for each chain
-            self.likelihood.diffused = likelihood.diffused.repeat_interleave(n, dim=0)
-        self.data = surrogate.spectrum().to(start.x.dtype, start.x.device)
-        self.generators, self.dim, self.progress = generators, math.prod(shape), progress
-        self.like = {"dtype": start.x.dtype, "device": start.x.device}
-        self.probes, self.noise_nfe = torch.Generator(start.x.device).manual_seed(0), 0
-        x, found = self.correct(start.x.reshape(rows, -1), start.diagnostics["sigma_min"])
-        if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError(f"{self.name}: samples are not finite")
-        leading = (len(generators), n) if likelihood.batched else (n,)
-        per_chain = {
-            k: v.reshape(len(generators), n).mean(1).tolist()
-            for k, v in found.items()
-            if isinstance(v, Tensor)
-        }
-        found |= {k: v if likelihood.batched else v[0] for k, v in per_chain.items()}
-        found["noise_nfe"] = self.noise_nfe / rows
-        return Samples(x.reshape(*leading, *shape), start.nfe + self.prior.nfe / rows, start.nvjp, found)
-
-    def diffuse(self, rho: float) -> None:
-        """Gives the data the noise rho A epsilon, epsilon of unit variance, one for all chains of an observation."""
-        like, O = self.likelihood, len(self.generators)
-        rows = len(like.diffused) // O if like.batched else 1
-        epsilon = self.noise(O).repeat_interleave(rows, dim=0).reshape(-1, *self.shape)
-        like.diffused = like.diffused + like.operator(like.flux * rho * epsilon).reshape(like.diffused.shape)
-
-    def correct(self, x: Tensor, sigma_min: float) -> tuple[Tensor, dict]:
-        """Samples `(B, D)` of the learned posterior from the surrogate's, and diagnostics (`(B,)` or numbers)."""
-        raise NotImplementedError(f"{self.name} defines no correct")
 
 
-class SLIC(ScoreCorrected):
-    """Creates the sampler; the data are diffused to the level tau of the likelihood.
-
-    Arguments:
-        turns: of the Gibbs sampler.
-        inner: evaluations of the prior in one turn, and of the noise model; each run keeps 0.92 to 0.96 of its variance
-            with 4 and 0.98 to 0.99 with 8.
-        rho: coupling of the last turns, in prior units; by default the smallest error that unit noise allows.
-        anneal: the first turn's rho and tau over the last one's; from high enough, what the surrogate took for light
-            and was a hit is decided anew.
-    """
-
-    name = "slic"
-    reference = "Legin et al. (2023), arXiv:2302.03046; Wu et al. (2024), arXiv:2405.18782"
-    failure = "data broadened by the last levels; turns mix slowly where prior and noise look alike"
-    needs_vjp = True
-    exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
-
-    def __init__(
-        self, *, turns: int = 20, inner: int = 6, rho: float | None = None, anneal: float = 12.0, **options
-    ):
-        super().__init__(**options)
-        self.turns, self.inner, self.rho, self.anneal = turns, inner, rho, anneal
-
-    def correct(self, x: Tensor, sigma_min: float) -> tuple[Tensor, dict]:
-        like = self.likelihood
-        self.V, self.s = (t.to(x) for t in like.modes())
-        rho, tau = self.rho or 1 / float(self.s.max()), like.level
-        self.diffuse(rho)
-        falling = geometric(self.turns - self.turns // 2, self.anneal, 1.0) if self.anneal > 1 else []
-        start, scales = x, [*falling, *[1.0] * (self.turns - len(falling))]
-        z = x + rho * scales[0] * self.noise(len(x))
-        for scale in self.bar(scales, "slic: turns"):
-            m = self.noise_step(z, scale * tau)
-            z = self.data_step(x, m, scale * rho, scale * tau)
-            x = self.reverse(self.prior.denoise, z, scale * rho)
-        return x, {"rho": rho, "tau": tau, "moved": (x - start).square().mean(1).sqrt()}
-
-    def noise_step(self, z: Tensor, tau: float) -> Tensor:
-        """m | z, the noise in its own units, `(B, *out_shape)`."""
-        r = self.likelihood.residual(z.reshape(-1, *self.shape))
-        images = r.reshape(-1, 1, *r.shape[-2:])
-
-        def denoise(v: Tensor, sigma: float) -> Tensor:
-            self.noise_nfe += len(v)
-            with torch.no_grad():
-                return torch.cat([self.likelihood.noise.denoise(part, sigma) for part in v.split(self.batch)])
-
-        return self.reverse(denoise, images, tau).reshape(r.shape)
-
-    def data_step(self, x: Tensor, m: Tensor, rho: float, tau: float) -> Tensor:
-        """z | x, m: along the right singular vectors of A, and N(x, rho^2) along the rest."""
-        like, V, s = self.likelihood, self.V, self.s
-        back = like.flux / like.std * like.operator.adjoint(like.diffused / like.std - m).flatten(1)
-        z, precision = x + rho * self.noise(len(x)), rho**-2 + (s / tau) ** 2
-        mean = (x @ V / rho**2 + back @ V / tau**2) / precision
-        return z + (mean + (z - x) @ V / rho / precision.sqrt() - z @ V) @ V.T
-
-    def reverse(self, denoise, v: Tensor, sigma: float) -> Tensor:
-        """A draw of what was diffused to v at level sigma, shape of v."""
-        return short_run(denoise, v, short(self.inner, sigma), lambda v: self.normal(v.shape))[1]
-
-    def normal(self, shape: tuple[int, ...]) -> Tensor:
-        """Standard normal, an equal share of the rows from each observation's generator."""
-        each = shape[0] // len(self.generators)
-        return torch.cat([torch.randn(each, *shape[1:], generator=g, **self.like) for g in self.generators])
+def deviation(model, shape: tuple[int, ...], like: dict) -> float:
+    """The largest standard deviation of a model in any direction."""
+    probe = Sampler()
+    probe.prior, probe.dim, probe.like = Counted(model, shape), math.prod(shape), like
+    probe.probes = torch.Generator(like["device"]).manual_seed(0)
+    return probe.prior_scale()

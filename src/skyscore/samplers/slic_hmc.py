@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.schedule import geometric, short_run
-from .slic import ScoreCorrected
+from .slic_gibbs import ScoreCorrected
 
 __all__ = ["SLICHMC"]
 
