@@ -12,7 +12,7 @@ rule sample:
         "<benchmarks>/sample/{problem}_{sampler}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=growing(4000),
         runtime=120,

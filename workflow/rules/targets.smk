@@ -206,6 +206,10 @@ def begin_run():
     require_downloads()
     if wrong := restart.unwritable(config["pathvars"]["results"]):
         sys.exit(f"skyscore: error: {wrong}")
+    if workflow.local_exec:
+        # Snakemake 9's limit of 100 jobs a second wakes the scheduler once a second, and once more for every job that
+        # has ended: after 80 of them it took a seventh of a core
+        workflow.scheduler.job_rate_limiter = None
     RUN.started()
 
 

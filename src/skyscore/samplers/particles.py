@@ -16,12 +16,16 @@ from torch import Tensor
 __all__ = ["Population", "effective", "systematic"]
 
 
-def systematic(log_w: Tensor, generator: torch.Generator) -> Tensor:
-    """Systematic resampling: indices of shape `(n,)`, each particle i kept n w_i times, up to rounding."""
-    n, w = len(log_w), torch.softmax(log_w.double(), 0)
+def systematic(log_w: Tensor, generator: torch.Generator, n: int | None = None) -> Tensor:
+    """Systematic resampling: indices of shape `(n,)`, each particle i kept n w_i times, up to rounding.
+
+    Arguments:
+        n: indices wanted; as many as there are particles by default.
+    """
+    n, w = n or len(log_w), torch.softmax(log_w.double(), 0)
     u = torch.rand(1, generator=generator, device=log_w.device, dtype=torch.float64)
     u = (u + torch.arange(n, device=log_w.device)) / n
-    return torch.searchsorted(w.cumsum(0).clamp_max(1), u).clamp_max(n - 1)
+    return torch.searchsorted(w.cumsum(0).clamp_max(1), u).clamp_max(len(log_w) - 1)
 
 
 def effective(log_w: Tensor) -> float:
@@ -60,17 +64,21 @@ class Population:
         self.sizes.append(effective(self.log_w))
         return self.pick() if self.sizes[-1] < self.threshold * self.n else None
 
-    def pick(self) -> Tensor:
-        """Indices `(n,)` drawn in proportion to the weights, which are one again."""
-        k = systematic(self.log_w, self.generator)
+    def pick(self, wanted: int | None = None) -> Tensor:
+        """Indices `(n,)`, or as many as wanted, drawn in proportion to the weights, which are one again."""
+        k = systematic(self.log_w, self.generator, wanted)
         self.log_evidence = self.log_evidence + torch.logsumexp(self.log_w, 0) - math.log(self.n)
-        self.ancestors, self.log_w = self.ancestors[k], torch.zeros_like(self.log_w)
+        self.ancestors, self.log_w = self.ancestors[k], torch.zeros_like(self.log_w[: len(k)])
         return k
 
-    def finish(self, name: str) -> tuple[Tensor, dict]:
-        """Indices of the samples and the diagnostics of the run; warns where hardly an ancestor is left."""
-        size, n = effective(self.log_w), self.n
-        k = self.pick()
+    def finish(self, name: str, wanted: int | None = None) -> tuple[Tensor, dict]:
+        """Indices of the samples and the diagnostics of the run; warns where hardly an ancestor is left.
+
+        Arguments:
+            wanted: samples, at most n; n by default.
+        """
+        size, n = effective(self.log_w), wanted or self.n
+        k = self.pick(n)
         unique, lowest = len(self.ancestors.unique()), min(self.sizes, default=size)
         if unique < max(2, 0.02 * n):
             warnings.warn(

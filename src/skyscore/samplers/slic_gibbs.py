@@ -112,8 +112,7 @@ class SLICGibbs(ScoreCorrected):
 
     Arguments:
         turns: of the Gibbs sampler.
-        inner: evaluations of the prior in one turn, and of the noise model; each run keeps 0.92 to 0.96 of its variance
-            with 4 and 0.98 to 0.99 with 8.
+        inner: evaluations of the prior in one turn, and of the noise model (:func:`skyscore.diffusion.schedule.short`).
         rho: coupling of the last turns, in prior units; by default the smallest error that unit noise allows.
         anneal: the first turn's rho and tau over the last one's; from high enough, what the surrogate took for light
             and was a hit is decided anew.
@@ -121,7 +120,7 @@ class SLICGibbs(ScoreCorrected):
 
     name = "slicgibbs"
     reference = "Legin et al. (2023), arXiv:2302.03046; Wu et al. (2024), arXiv:2405.18782"
-    failure = "data broadened by the last levels; turns mix slowly where prior and noise look alike"
+    failure = "turns at a small level gather the errors of a network where the data say little: samples too wide"
     needs_vjp = True
     exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 

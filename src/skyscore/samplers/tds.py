@@ -64,6 +64,8 @@ class TDS(Sampler):
 
     Arguments:
         twist: "jacobian", "moment" or "level", see above; by default the first up to 256 pixels, then the second.
+        particles: of the population, for each sample returned. Samples drawn from more particles than there are samples
+            are less alike, and the weights of modes are those of all particles.
         ess_threshold: resample when the effective sample size falls below this share of the particles.
         cg_steps: conjugate-gradient steps of the moment twist, each one vector-Jacobian product.
         prior_variance: white part of C for the level twist, in prior units squared; measured by default.
@@ -84,6 +86,7 @@ class TDS(Sampler):
         self,
         *,
         twist: str | None = None,
+        particles: float = 1.0,
         ess_threshold: float = 0.5,
         cg_steps: int = 5,
         prior_variance: float | None = None,
@@ -97,7 +100,10 @@ class TDS(Sampler):
             raise ValueError(f'tds: twist must be "jacobian", "moment" or "level", not {twist!r}')
         if not 0 <= ess_threshold <= 1:
             raise ValueError(f"tds: ess_threshold must be between 0 and 1, not {ess_threshold}")
+        if not particles >= 1:
+            raise ValueError(f"tds: particles must be at least 1 for each sample, not {particles}")
         self.twist, self.ess_threshold, self.prior_variance = twist, ess_threshold, prior_variance
+        self.particles = particles
         self.cg_steps, self.components, self.correctors, self.tau = cg_steps, components, correctors, tau
 
     def range(self) -> tuple[float, float]:
@@ -118,6 +124,7 @@ class TDS(Sampler):
         kernel = (
             JacobianKernel(self) if self.full else {"level": LevelKernel}.get(self.twist, MomentKernel)(self)
         )
+        samples, n = n, round(self.particles * n)
         x = self.start(n, sigmas[0])
         state, log_psi = kernel.state(x, sigmas[0])
         population = Population(n, self.ess_threshold, self.generators[0])
@@ -135,7 +142,7 @@ class TDS(Sampler):
                 state, log_psi = kernel.state(x, r)
         x, log_last = kernel.finish(x, state, log_psi, sigmas[-1])
         population.weigh(log_last)
-        k, health = population.finish(self.name)
+        k, health = population.finish(self.name, samples)
         self.diagnostics |= health
         return x[k]
 
