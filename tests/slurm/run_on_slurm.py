@@ -211,12 +211,12 @@ def test_rules_with_a_gpu_get_one_and_others_none(story):
 
 
 def test_a_job_out_of_memory_is_submitted_again_with_more(story):
-    log = (story.cluster.folder / "log").read_text()
     for wildcards in ("galaxies16_train", "galaxies16_held_out"):
         jobs = [job for job in story.cluster.jobs("prepare") if job["wildcards"] == wildcards]
         states = [(job["JobState"], job["MinMemoryNode"]) for job in jobs]
         assert states == [("FAILED", f"{TOO_LITTLE}M"), ("COMPLETED", f"{2 * TOO_LITTLE}M")]
-        assert re.search(rf"StepId={jobs[0]['JobId']}\.0 exceeded memory limit", log)
+        (log,) = (story.folder / ".snakemake" / "slurm_logs").rglob(f"{jobs[0]['JobId']}.log")
+        assert re.search(rf"StepId={jobs[0]['JobId']}\.0 exceeded memory limit", log.read_text())
 
 
 def test_a_failing_job_stops_only_what_needs_it(story):
