@@ -37,7 +37,7 @@ SHOWN = [
     "EndTime",
 ]
 FINISHED = ["data/galaxies16/train.h5", "priors/galaxies16.safetensors"]  # when the main process is killed
-TOO_LITTLE = 400  # MB that `prepare` asks for first: less than importing torch beside Snakemake takes
+TOO_LITTLE = 300  # MB that `prepare` asks for first: it holds more for seconds, and twice as much is enough
 
 
 class Cluster:
