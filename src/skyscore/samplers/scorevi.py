@@ -51,7 +51,7 @@ from .log_density import bound_term, flow_log_density
 
 __all__ = ["ScoreVI"]
 
-FAMILIES = {"full": 0.05, "low-rank": 0.05, "realnvp": 0.005}  # with the step size that each starts with
+FAMILIES = ("full", "low-rank", "realnvp")
 LEAST_WIDTH = 64  # hidden units of a small image
 FULL_LIMIT = 256  # pixels up to which L is a full triangle by default
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -69,8 +69,8 @@ class ScoreVI(Sampler):
         flow_steps: evaluations of a flow, two for each of its steps, if prior_term is "ode".
         blocks: of "realnvp", two couplings each.
         width: hidden units of "realnvp"; by default an eighth of the pixels, at least 64.
-        lr: step size at the start (Adam); by default 0.05, in units of the start's standard deviations, for a Gaussian
-            and 0.005 for the weights of "realnvp".
+        lr: step size at the start (Adam); by default 0.05 for a Gaussian, in units of the start's standard deviations,
+            and for the weights of "realnvp" 0.04 over the root of the number of pixels, at most 0.01.
     """
 
     name = "scorevi"
@@ -123,7 +123,7 @@ class ScoreVI(Sampler):
         family = self.family or ("full" if self.dim <= FULL_LIMIT else "low-rank")
         self.origin, self.q = WhitePosterior(self, self.white), self.law(family)
         q = self.q
-        adam = torch.optim.Adam(q.parameters, lr=self.lr or FAMILIES[family], betas=(0.9, 0.99))
+        adam = torch.optim.Adam(q.parameters, lr=self.lr or self.step(family), betas=(0.9, 0.99))
         anneal = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
         offset, trail = float(torch.rand(1, generator=self.generators[0], device=self.centre.device)), []
         with torch.enable_grad():
@@ -152,6 +152,10 @@ class ScoreVI(Sampler):
             width = self.width or max(self.dim // 8, LEAST_WIDTH)
             return RealNVP(self.dim, self.blocks, width, self.probes, self.like)
         return Gaussian(self.dim, None if family == "full" else self.rank, self.probes, self.like)
+
+    def step(self, family: str) -> float:
+        """The default step size; larger ones let flows of a thousand pixels end far from the posterior."""
+        return min(0.04 / math.sqrt(self.dim), 0.01) if family == "realnvp" else 0.05
 
     def surrogate_term(self, x: Tensor, u: float) -> Tensor:
         """An estimate of b(x), `(B,)`, from the level at the quantile u."""
