@@ -231,7 +231,8 @@ def test_reddiff_with_falling_levels_fits_the_noise():
         ("reddiff", {"lr": 0.0}, "lr > 0"),
         ("scorevi", {"prior_term": "exact"}, "surrogate"),
         ("scorevi", {"family": "flow"}, "low-rank"),
-        ("scorevi", {"draws": 0}, "draws >= 1"),
+        ("scorevi", {"draws": 0}, "draws must be at least 1"),
+        ("scorevi", {"lr": 0.0}, "lr must be greater than 0"),
     ],
 )
 def test_wrong_options_are_named(name, options, message):

@@ -120,7 +120,9 @@ class SLICGibbs(ScoreCorrected):
 
     name = "slicgibbs"
     reference = "Legin et al. (2023), arXiv:2302.03046; Wu et al. (2024), arXiv:2405.18782"
-    failure = "turns at a small level gather the errors of a network where the data say little: samples too wide"
+    failure = (
+        "turns at a small level gather the errors of a network where the data say little: samples too wide"
+    )
     needs_vjp = True
     exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
 
