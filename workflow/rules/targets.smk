@@ -35,8 +35,12 @@ def labels_of(wildcards):
     keys = [
         key for key in first if key not in apart and any(case[key] != first[key] for case in cases.values())
     ]
+
+    def shown(value):
+        return f"{value:g}" if isinstance(value, float) else value  # 30, also where a default says 30.0
+
     return {
-        name: ", ".join([name, *(f"{key} {case[key]}" for key in keys if case[key] is not None)])
+        name: ", ".join([name, *(f"{key} {shown(case[key])}" for key in keys if case[key] is not None)])
         for name, case in cases.items()
     }
 
