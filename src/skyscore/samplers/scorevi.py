@@ -23,8 +23,8 @@ variance, where it starts, and w of one of three families (:mod:`skyscore.sample
 For a Gaussian prior and a perfect denoiser both densities are exact and the full family ends at the posterior (tested),
 up to the blur of the last level, :math:`p_{\sigma_\mathrm{min}}` in place of p, and the noise of the steps. The flow
 comes close to bent posteriors and to modes that are not far apart, where no Gaussian does (tested), but learns slowly:
-on the 64 pixels of the exact benchmark it is behind the full Gaussian after a thousand steps even where the posterior
-is shared by several components. So a Gaussian is the default.
+on the 64 pixels of the exact benchmark it is behind the full Gaussian after a thousand steps where the posterior has
+one mode, and where it has several either may be ahead. So a Gaussian is the default.
 
 Known failure: the family. The divergence is reverse: of modes that are far apart every family here keeps one, whatever
 the number of steps; a Gaussian is too narrow on a posterior that is none. Where the denoiser is no perfect one b has a
