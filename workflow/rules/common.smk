@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(BASE / "src"), os
 # threads of torch that wait must not spin: on a machine shared with other work that slows small networks fifty times
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from skyscore import headlines, preflight, restart, settings
+from skyscore import hardware, headlines, preflight, restart, settings
 
 # ---------------------------------------------------------------------------- settings
 
@@ -105,7 +105,7 @@ def growing(mb):
 
 def one_gpu(wildcards):
     """One GPU for a job; none on a machine without any, where jobs need not take turns but for the cores."""
-    return int(not workflow.local_exec or any(Path("/dev").glob("nvidia[0-9]*")))
+    return int(not workflow.local_exec or hardware.has_gpu())
 
 
 def seed_of(rule):
