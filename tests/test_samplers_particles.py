@@ -18,7 +18,7 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.filters import bridge, log_normal
-from skyscore.samplers.particles import Population, effective
+from skyscore.samplers.particles import Population, effective, systematic
 
 FILTERS = ["mcgdiff", "smcdiff", "fpssmc"]
 POPULATIONS, SIZE, BIAS = 12, 3_000, 0.01
@@ -319,3 +319,21 @@ def test_a_population_keeps_its_evidence_and_its_ancestors():
     _, health = p.finish("test")
     assert float(p.log_evidence) == pytest.approx(math.log(6))
     assert health["unique_ancestors"] == len(set(k.tolist())) and health["min_ess"] == pytest.approx(64 / 22)
+
+
+def test_fewer_samples_than_particles():
+    """Each particle is drawn in proportion to its weight; samples from many particles are none of them twice."""
+    log_w = torch.log(torch.tensor([4.0, 2.0, 1.0, 1.0]).double())
+    counts = [
+        systematic(log_w, torch.Generator().manual_seed(s), 2).bincount(minlength=4) for s in range(400)
+    ]
+    assert torch.stack(counts).double().mean(0).tolist() == pytest.approx([1.0, 0.5, 0.25, 0.25], abs=0.12)
+    _, likelihood = gaussian_problem()
+    means = torch.tensor([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.5]]).double()
+    prior = GaussianMixturePrior(torch.ones(2).double(), means, torch.eye(3).double().expand(2, 3, 3) / 10)
+    one, four = (run("tds", prior, likelihood, n=100, steps=20, particles=p) for p in (1.0, 4.0))
+    assert one.x.shape == four.x.shape == (100, 3)
+    assert four.nfe == pytest.approx(4 * one.nfe, rel=0.01)  # quoted for each sample that is returned
+    assert four.diagnostics["unique_samples"] == 100 > one.diagnostics["unique_samples"]
+    with pytest.raises(ValueError, match="tds: particles must be at least 1"):
+        run("tds", prior, likelihood, n=4, particles=0.5)
