@@ -95,7 +95,8 @@ def test_images_keep_their_shape():
     [
         ({"name": "mmpz"}, "did you mean 'mmps'"),
         ({"name": "mmps", "cg_stepz": 3}, "unknown option 'cg_stepz'"),
-        ({"name": "mmps", "steps": 1}, "at least 3"),
+        ({"name": "pigdm", "steps": 1}, "at least 3"),
+        ({"name": "mmps", "steps": 3}, "at least 4"),
         ({"name": "mmps", "n": 0}, "at least 1"),
         ({"name": "dps", "step": "scor"}, "normalised"),
         ({"name": "tds", "twist": "full"}, "jacobian"),
