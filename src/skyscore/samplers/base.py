@@ -19,7 +19,7 @@ from ..diffusion.schedule import correction, geometric, predict
 from ..likelihoods import GaussianLikelihood, Spectrum
 from ..memory import Batch
 
-__all__ = ["Counted", "Guidance", "Sampler", "Samples"]
+__all__ = ["Counted", "Guidance", "Sampler", "Samples", "largest_deviation"]
 
 
 @dataclass
@@ -117,6 +117,20 @@ class Counted:
     def _call(self, x: Tensor, sigma: float) -> Tensor:
         level = torch.tensor(float(sigma), dtype=x.dtype, device=x.device)
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
+
+
+def largest_deviation(prior: Counted, v: Tensor, iterations: int = 6) -> float:
+    """Largest standard deviation of a prior in any direction: at a huge level, Cov[x0] = sigma^2 dD/dx.
+
+    One evaluation of one image; the power iteration, from a random image v `(1, D)`, reuses its graph. The level is far
+    above those of any training, so that of a network this is what it makes of them: right where a linear part in closed
+    form decides there (principal components), too large by several times otherwise.
+    """
+    huge = 1e3
+    _, vjp = prior.denoise_vjp(torch.zeros_like(v), huge)
+    for _ in range(iterations):
+        v = vjp(v / v.norm())
+    return max(huge * math.sqrt(float(v.norm())), 1e-3)
 
 
 class Sampler:
@@ -233,16 +247,9 @@ class Sampler:
             s = float(self.data.s.max()) if len(self.data.s) else 0.0
         return top, max(0.1 / max(s, 1.0), 5e-5 * top)
 
-    def prior_scale(self, iterations: int = 6) -> float:
-        """Largest standard deviation of the prior in any direction: at a huge level, Cov[x0] = sigma^2 dD/dx.
-
-        One evaluation of one image; the power iteration reuses its graph.
-        """
-        v, huge = self.probe(), 1e3
-        _, vjp = self.prior.denoise_vjp(torch.zeros_like(v), huge)
-        for _ in range(iterations):
-            v = vjp(v / v.norm())
-        return max(huge * math.sqrt(float(v.norm())), 1e-3)
+    def prior_scale(self) -> float:
+        """Largest standard deviation of the prior in any direction."""
+        return largest_deviation(self.prior, self.probe())
 
     def white_variance(self, sigma_max: float, probes: int = 8) -> float:
         """Mean variance of the prior per pixel, the trace of sigma^2 dD/dx at the first level, by random probes."""

@@ -9,8 +9,9 @@ diffused to its level tau (:class:`skyscore.likelihoods.ScoreLikelihood`),
 which is a Gaussian likelihood of u behind a linear operator. The denoiser of u at level sigma is that of the image at
 sigma beside that of the noise at c sigma, and any guidance for Gaussian likelihoods serves; here Tweedie's covariance
 (:mod:`skyscore.samplers.mmps`), whose Jacobian is that of both networks: it says for each pixel whether a bright
-residual is a hit or a star. The scale c gives both the same largest standard deviation, so that both are decided at
-the same levels. x of a draw of u is a draw of p(x | y_tau).
+residual is a hit or a star. The scale c is the ratio of their largest standard deviations as the networks have them
+(:func:`skyscore.samplers.base.largest_deviation`), so that both are decided at about the same levels. x of a draw of u
+is a draw of p(x | y_tau).
 
 Exact where image and noise are Gaussian. Beyond, what is said of `mmps` holds: modes are right, their weights are not.
 No turn is taken at a small level: there a network's score is no exact one, and chains that stay gather its errors
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from ..likelihoods import GaussianLikelihood, ScoreLikelihood, Spectrum
 from ..likelihoods.gaussian import from_spectrum
-from .base import Counted, Sampler, Samples
+from .base import Counted, Sampler, Samples, largest_deviation
 from .mmps import MMPS
 
 __all__ = ["SLIC", "JointPrior", "joint_likelihood"]
@@ -130,8 +131,8 @@ class SLIC(Sampler):
 
 
 def deviation(model, shape: tuple[int, ...], like: dict) -> float:
-    """The largest standard deviation of a model in any direction."""
-    probe = Sampler()
-    probe.prior, probe.dim, probe.like = Counted(model, shape), math.prod(shape), like
-    probe.probes = torch.Generator(like["device"]).manual_seed(0)
-    return probe.prior_scale()
+    """The largest standard deviation of a model in any direction; the same whatever the observations."""
+    generator = torch.Generator(like["device"]).manual_seed(0)
+    return largest_deviation(
+        Counted(model, shape), torch.randn(1, math.prod(shape), generator=generator, **like)
+    )

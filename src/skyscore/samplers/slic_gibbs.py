@@ -124,7 +124,7 @@ class SLICGibbs(ScoreCorrected):
         "turns at a small level gather the errors of a network where the data say little: samples too wide"
     )
     needs_vjp = True
-    exact_for = "any noise and prior that are learned, as the turns and their evaluations grow"
+    exact_for = "any noise and prior with exact scores, as the turns and their evaluations grow"
 
     def __init__(
         self, *, turns: int = 20, inner: int = 6, rho: float | None = None, anneal: float = 12.0, **options
