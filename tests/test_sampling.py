@@ -10,6 +10,7 @@ from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
+from skyscore.samplers.base import Counted, largest_deviation
 from skyscore.samplers.mmps import conjugate_gradient
 from skyscore.samplers.particles import systematic
 
@@ -77,6 +78,35 @@ def test_a_population_does_not_depend_on_its_batch(name):
     for o, seed in enumerate(seeds):
         alone = run(name, prior, batch.observation(o), n=6, steps=12, seed=seed).x
         assert torch.allclose(together[o], alone, rtol=1e-9, atol=1e-9)
+
+
+class Trained(Opaque):
+    """As a network: right up to its first level, wrong beyond it."""
+
+    sigma_max = 20.0
+
+    def denoise(self, x, sigma):
+        return super().denoise(x, sigma) if float(sigma) <= self.sigma_max else x
+
+
+class Linear(Trained):
+    """A network beside a linear part that says what the network does not."""
+
+    def denoise(self, x, sigma):
+        return x
+
+    def linear_covariance(self, x, sigma):
+        return 4.0 * x
+
+
+@pytest.mark.parametrize("deviation", [0.05, 2.0, 15.0])
+def test_the_first_level_follows_from_the_largest_deviation(deviation):
+    covariance = torch.diag(torch.tensor([1e-4, 1e-3, deviation**2], dtype=torch.float64))
+    prior = GaussianPrior(torch.zeros(3, dtype=torch.float64), covariance)
+    v = torch.ones(1, 3, dtype=torch.float64)
+    for model in (prior, Opaque(prior), Trained(prior)):
+        assert largest_deviation(Counted(model, (3,)), v) == pytest.approx(deviation, rel=1e-3)
+    assert largest_deviation(Counted(Linear(prior), (3,)), v) == pytest.approx(2.0)
 
 
 def test_images_keep_their_shape():

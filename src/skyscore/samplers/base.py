@@ -21,6 +21,8 @@ from ..memory import Batch
 
 __all__ = ["Counted", "Guidance", "Sampler", "Samples", "largest_deviation"]
 
+HUGE = 1e3  # a level at which every prior is as good as a point
+
 
 @dataclass
 class Samples:
@@ -103,6 +105,11 @@ class Counted:
         return torch.cat([self._call(part, sigma) for part in x.split(self.images.size)])
 
     @property
+    def sigma_max(self) -> float:
+        """The highest level the prior knows of; one far above any prior's deviations if it knows all of them."""
+        return getattr(self.prior, "sigma_max", HUGE)
+
+    @property
     def linear_covariance(self):
         """The function (x, sigma) -> V x of the prior's linear part, both `(B, D)`; None if the prior has none."""
         known = getattr(self.prior, "linear_covariance", None)
@@ -119,18 +126,23 @@ class Counted:
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
 
 
-def largest_deviation(prior: Counted, v: Tensor, iterations: int = 6) -> float:
-    """Largest standard deviation of a prior in any direction: at a huge level, Cov[x0] = sigma^2 dD/dx.
+def largest_deviation(prior: Counted, v: Tensor, iterations: int = 12) -> float:
+    """Largest standard deviation of a prior in any direction, by power iteration from a random image v `(1, D)`.
 
-    One evaluation of one image; the power iteration, from a random image v `(1, D)`, reuses its graph. The level is far
-    above those of any training, so that of a network this is what it makes of them: right where a linear part in closed
-    form decides there (principal components), too large by several times otherwise.
+    Of the covariance of the prior's linear part where it has one. Else of its denoiser's Jacobian at its first level,
+    the last that a network has been trained at: there J = P / (P + sigma^2) for a direction of variance P, and one
+    evaluation serves all iterations.
     """
-    huge = 1e3
-    _, vjp = prior.denoise_vjp(torch.zeros_like(v), huge)
+    linear, level = prior.linear_covariance, prior.sigma_max
+    if linear is None:
+        _, jacobian = prior.denoise_vjp(torch.zeros_like(v), level)
     for _ in range(iterations):
-        v = vjp(v / v.norm())
-    return max(huge * math.sqrt(float(v.norm())), 1e-3)
+        v = v / v.norm()
+        v = jacobian(v) if linear is None else linear(v, HUGE)
+    if linear is not None:
+        return max(math.sqrt(float(v.norm())), 1e-3)
+    kept = min(float(v.norm()), 0.99)  # what passes all of the noise as its own is no covariance's
+    return max(level * math.sqrt(kept / (1 - kept)), 1e-3)
 
 
 class Sampler:

@@ -9,7 +9,7 @@ diffused to its level tau (:class:`skyscore.likelihoods.ScoreLikelihood`),
 which is a Gaussian likelihood of u behind a linear operator. The denoiser of u at level sigma is that of the image at
 sigma beside that of the noise at c sigma, and any guidance for Gaussian likelihoods serves; here Tweedie's covariance
 (:mod:`skyscore.samplers.mmps`), whose Jacobian is that of both networks: it says for each pixel whether a bright
-residual is a hit or a star. The scale c is the ratio of their largest standard deviations as the networks have them
+residual is a hit or a star. The scale c is the ratio of their largest standard deviations
 (:func:`skyscore.samplers.base.largest_deviation`), so that both are decided at about the same levels. x of a draw of u
 is a draw of p(x | y_tau).
 
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ..likelihoods import GaussianLikelihood, ScoreLikelihood, Spectrum
 from ..likelihoods.gaussian import from_spectrum
-from .base import Counted, Sampler, Samples, largest_deviation
+from .base import HUGE, Counted, Sampler, Samples, largest_deviation
 from .mmps import MMPS
 
 __all__ = ["SLIC", "JointPrior", "joint_likelihood"]
@@ -49,6 +49,7 @@ class JointPrior:
     def __init__(self, prior, noise, shape: tuple[int, ...], frames: tuple[int, ...], scale: float):
         self.prior, self.noise, self.shape, self.frames, self.scale = prior, noise, shape, frames, scale
         self.split = [math.prod(shape), math.prod(frames)]
+        self.sigma_max = min(level(prior), level(noise) / scale)
         if self._linear(prior) and self._linear(noise):
             self.linear_covariance = self._linear_covariance
 
@@ -76,6 +77,11 @@ class JointPrior:
         x, m = self.parts(u)
         of_noise = self.noise.linear_covariance(m, self.scale * sigma) / self.scale**2
         return self.whole(self.prior.linear_covariance(x, sigma), of_noise)
+
+
+def level(model) -> float:
+    """The highest level that a model knows of."""
+    return getattr(model, "sigma_max", HUGE)
 
 
 def joint_likelihood(like: ScoreLikelihood, scale: float) -> GaussianLikelihood:
