@@ -36,6 +36,11 @@ rule download:
         downloads(),
 
 
+rule posteriors:
+    input:
+        each("<results>/{problem}/{sampler}/posterior.fits", config["target"]),
+
+
 rule figures:
     input:
         figures(config["target"]),

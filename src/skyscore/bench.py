@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from . import io
+from .bench_population import bench_planning, bench_survey
 from .bench_scaling import (
     bench_network,
     bench_observations,
@@ -106,6 +107,8 @@ def main() -> None:
         ("network", lambda: bench_network(prior["network"], device)),
         ("sampling", lambda: seconds_per_sample(prior["network"], device)),
         ("observations", lambda: bench_observations(prior["network"], device)),
+        ("survey", lambda: bench_survey(config, device)),
+        ("planning", lambda: bench_planning(config)),
     ):
         print(f"{title} ...", flush=True)
         found[title] = call()
