@@ -22,11 +22,6 @@ import warnings
 
 import numpy as np
 import torch
-from caustics.lenses.func import (
-    reduced_deflection_angle_epl,
-    reduced_deflection_angle_external_shear,
-    reduced_deflection_angle_sie,
-)
 from torch import Tensor
 
 from .base import LinearOperator
@@ -57,6 +52,12 @@ def deflection(x: Tensor, y: Tensor, lens: dict) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: for an unknown or missing parameter.
     """
+    from caustics.lenses.func import (  # here, since it takes a second that other problems need not wait
+        reduced_deflection_angle_epl,
+        reduced_deflection_angle_external_shear,
+        reduced_deflection_angle_sie,
+    )
+
     unknown = set(lens) - set(LENS_PARAMETERS)
     missing = set(LENS_PARAMETERS[:5]) - set(lens)
     if unknown or missing:
