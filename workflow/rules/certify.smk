@@ -11,6 +11,7 @@ rule simulate:
         "<logs>/simulate/{problem}.log",
     benchmark:
         "<benchmarks>/simulate/{problem}.tsv"
+    priority: 3  # the longest jobs wait for it
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -40,6 +41,7 @@ rule sample_ensemble:
         "<logs>/sample_ensemble/{problem}_{sampler}_{part}.log",
     benchmark:
         "<benchmarks>/sample_ensemble/{problem}_{sampler}_{part}.tsv"
+    priority: 2  # the longest jobs: short ones fill the gaps
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -9,6 +9,7 @@ rule observe:
         "<logs>/observe/{problem}.log",
     benchmark:
         "<benchmarks>/observe/{problem}.tsv"
+    priority: 3  # all of a problem waits for it
     conda:
         "../../envs/torch.yaml"
     threads: 1

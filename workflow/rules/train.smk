@@ -36,6 +36,7 @@ rule sample_prior:
         "<logs>/sample_prior/{prior}.log",
     benchmark:
         "<benchmarks>/sample_prior/{prior}.tsv"
+    priority: 4  # minutes, and the certificates wait for it
     conda:
         "../../envs/torch.yaml"
     threads: 1

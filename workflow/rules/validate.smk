@@ -118,6 +118,7 @@ rule slic_parameters:
         "<logs>/slic_parameters.log",
     benchmark:
         "<benchmarks>/slic_parameters.tsv"
+    priority: 1  # minutes, and few
     conda:
         "../../envs/torch.yaml"
     threads: 1
