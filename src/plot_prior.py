@@ -25,8 +25,8 @@ def main(held_out, samples, numbers, pdf, png, caption, *, name):
     content = io.read_json(numbers)
     flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
     generated, real = io.read_dataset(samples, "samples", 36), io.read_dataset(held_out, "held_out", 36)
-    shown = {key: flat[key] for key in ("pqmass_chi2_dof", "pqmass_p_value") if key in flat}
-    figure = plotting.draw_prior(generated, real, shown)
+    shown = {key: flat[f"pqmass_{key}"] for key in ("chi2_dof", "p_value")}
+    figure = plotting.draw_prior(generated, real, shown, name)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
     io.write_text(caption, f"{table(name, flat)}\n\n{origin(content['provenance'])}\n")
 

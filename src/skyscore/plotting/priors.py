@@ -13,24 +13,30 @@ __all__ = ["draw_prior", "mosaic"]
 
 
 def draw_prior(
-    generated: np.ndarray, real: np.ndarray, numbers: Mapping[str, float], side: int = 6
+    generated: np.ndarray, real: np.ndarray, pqmass: Mapping[str, float], name: str = "", side: int = 6
 ) -> Figure:
-    """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale."""
+    """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale.
+
+    Arguments:
+        pqmass: `chi2_dof` and `p_value` of the test of the first against the second.
+        name: of the prior.
+    """
     look = "signed" if np.quantile(real, 0.1) < -0.05 * np.quantile(real, 0.9) else "image"
     norm = limits(look, [generated[: side**2], real[: side**2]])
-    label = "   ".join(f"{key.rsplit('/', 1)[-1]} = {value:.3g}" for key, value in numbers.items())
     with plt.rc_context(STYLE):
         figure, pair = plt.subplots(1, 2, figsize=(9.2, 4.9))
-        for axes, images, name in zip(
+        for axes, images, title in zip(
             pair, (generated, real), ("drawn from the prior", "held out"), strict=True
         ):
             shown = axes.imshow(
                 mosaic(images, side), origin="upper", cmap=MAPS[look], norm=norm, interpolation="nearest"
             )
-            axes.set_title(name)
+            axes.set_title(title)
             bare(axes)
         colour_bar(figure, shown, pair, "prior units", fraction=0.025, pad=0.01)
-        figure.suptitle(label, fontsize=8)
+        figure.suptitle(
+            f"{name}: PQMass chi2 / dof {pqmass['chi2_dof']:.2f}, p = {pqmass['p_value']:.2g}".lstrip(": ")
+        )
     return figure
 
 
