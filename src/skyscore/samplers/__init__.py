@@ -8,6 +8,7 @@ import inspect
 import torch
 
 from .base import Sampler, Samples
+from .choice import chosen
 from .cla import CLA
 from .daps import DAPS
 from .dcdp import DCDP
@@ -51,7 +52,7 @@ def sample(
     likelihood,
     n: int,
     *,
-    steps: int = 100,
+    steps: int | None = None,
     generator: torch.Generator | None = None,
     progress: bool = False,
     **options,
@@ -59,11 +60,13 @@ def sample(
     """Samples the posterior.
 
     Arguments:
-        name: one of `SAMPLERS`.
+        name: one of `SAMPLERS`; "default" takes the one that is best for this likelihood, with its settings
+            (:mod:`skyscore.samplers.choice`), and says in the diagnostics which it was.
         prior: anything with `denoise(x, sigma)`, x of shape `(B, *in_shape)`, sigma of shape `(B,)`.
         likelihood: Gaussian likelihood of one observation, or of O observations of the same operator.
         n: samples per observation; one population of particles or chains each.
-        steps: noise levels (evaluations of the denoiser, but for second evaluations that a sampler states).
+        steps: noise levels (evaluations of the denoiser, but for second evaluations that a sampler states); 100, or
+            those that come with the default.
         generator: source of all randomness; that of torch, freshly seeded with 0, by default.
         progress: whether to show a bar with the time left.
         options: of the sampler, see its class.
@@ -76,10 +79,16 @@ def sample(
             linear forward model where the sampler needs one.
         FloatingPointError: if samples are not finite.
     """
+    if name == "default":
+        settings = chosen(likelihood) | options | ({"steps": steps} if steps else {})
+        taken = settings.pop("name")
+        found = sample(taken, prior, likelihood, n, generator=generator, progress=progress, **settings)
+        found.diagnostics["sampler"] = taken
+        return found
     if name not in SAMPLERS:
         near = difflib.get_close_matches(name, SAMPLERS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown sampler {name!r}{hint} (known: {', '.join(SAMPLERS)})")
+        raise ValueError(f"unknown sampler {name!r}{hint} (known: default, {', '.join(SAMPLERS)})")
     if n < 1:
         raise ValueError(f"{name}: n must be at least 1, not {n}")
     known = options_of(SAMPLERS[name])
@@ -98,7 +107,7 @@ def sample(
         raise ValueError(
             f"{name}: needs a density, and this likelihood has a score only; give likelihood.surrogate{other}"
         )
-    sampler = SAMPLERS[name](steps=steps, **options)
+    sampler = SAMPLERS[name](steps=100 if steps is None else steps, **options)
     generator = generator or torch.Generator(likelihood.y.device).manual_seed(0)
     if not likelihood.batched:
         return sampler(prior, likelihood, n, [generator], progress)
