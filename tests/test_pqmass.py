@@ -46,3 +46,12 @@ def test_few_images_are_refused():
         pqmass(draws(0, 50), draws(1, 50), references=100)
     with pytest.raises(ValueError, match="cannot be compared"):
         pqmass(draws(0), draws(1)[..., :3])
+
+
+def test_tessellations_that_divide_nothing_are_left_out():
+    apart = np.diag(np.arange(1.0, 41))  # orthogonal: the shortest reference is nearest to all others
+    with pytest.raises(ValueError, match="all images are in one cell"):
+        pqmass(apart[::2], apart[1::2], references=4, retessellations=20, permutations=4)
+    together = apart + np.r_[np.zeros(30), np.full(10, 500.0)][:, None] / np.sqrt(40)  # ten of them elsewhere
+    found = pqmass(together[::2], together[1::2], references=4, retessellations=40, permutations=20)
+    assert all(np.isfinite(value) for value in found.values())

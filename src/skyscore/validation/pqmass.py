@@ -32,6 +32,12 @@ def cells(
     return assigned
 
 
+def divides(row: np.ndarray) -> bool:
+    """Whether the points are in more than one cell. In many dimensions the most central image may draw them all, and
+    such a tessellation says nothing, whoever belongs to which set."""
+    return len(np.unique(row[row >= 0])) > 1
+
+
 def chi2(assigned: np.ndarray, first: np.ndarray, references: int) -> np.ndarray:
     """Pearson's two-sample chi2 per degree of freedom of each tessellation, given who belongs to the first set."""
     values = np.empty(len(assigned))
@@ -61,7 +67,7 @@ def pqmass(
     Arguments:
         x, y: shapes `(n, ...)` and `(m, ...)`, images of equal size.
         references: reference points per tessellation, at most a tenth of each set.
-        retessellations: tessellations averaged over.
+        retessellations: tessellations averaged over, but for those with all images in one cell.
         permutations: shuffles of the labels behind the p-value.
 
     Returns:
@@ -69,7 +75,8 @@ def pqmass(
         (from the shuffles); `p_value`: share of shuffles at least as far, `(1 + #) / (1 + permutations)`.
 
     Raises:
-        ValueError: if the images differ in size or there are too few for the references.
+        ValueError: if the images differ in size, there are too few for the references, or none of the tessellations
+            divides them.
     """
     x, y = (np.asarray(s, np.float64).reshape(len(s), -1) for s in (x, y))
     if x.shape[1] != y.shape[1]:
@@ -80,6 +87,11 @@ def pqmass(
     points = np.concatenate([x, y])
     first = np.arange(len(points)) < len(x)
     assigned = cells(points, references, retessellations, generator)
+    assigned = assigned[[divides(row) for row in assigned]]
+    if not len(assigned):
+        raise ValueError(
+            f"pqmass: all images are in one cell of each of {retessellations} tessellations; take more references"
+        )
     value = chi2(assigned, first, references).mean()
     null = np.array(
         [chi2(assigned, generator.permutation(first), references).mean() for _ in range(permutations)]
