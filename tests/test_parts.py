@@ -10,7 +10,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from skyscore import parts
+from skyscore import bench_population, parts
+from skyscore.settings import check_config
 
 LENS = {"kind": "lens", "prior": "gaussian32", "samplers": ["cla"], "n_samples": 2, "image_pixels": 24}
 LENS |= {"image_scale": 0.24, "annulus": [0.4, 2.4]}
@@ -64,3 +65,14 @@ def test_samples_do_not_depend_on_the_parts(tmp_path):
 
     alone, together = samples(1, "lens1"), samples(3, "lens1")
     assert alone.shape == (2, 1, 32, 32) and (alone == together).all()
+
+
+@pytest.mark.slow
+def test_the_bench_of_a_survey_scales_one_lens(monkeypatch):
+    monkeypatch.setattr(bench_population, "SIDES", {"cpu": (16,)})
+    config = check_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    found = bench_population.bench_survey(config, "cpu")
+    hours = 1e5 * (found["prepare_s_16"] + 100 * found["s_per_sample_16"]) / 3600
+    assert found["hours_16"] == pytest.approx(hours) and found["terabytes_16"] == pytest.approx(
+        1e7 * 1024 / 1e12
+    )

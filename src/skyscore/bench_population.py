@@ -22,24 +22,24 @@ from .simulate import SIMULATORS
 __all__ = ["bench_planning", "bench_survey"]
 
 ROOT = Path(__file__).resolve().parents[2]
-SIDES = (32, 64, 128)
+SIDES = {"cpu": (32, 64), "cuda": (32, 64, 128)}  # 128: 16,384 singular vectors, for a GPU
 SURVEY, EACH = 100_000, 100  # lenses, samples of each
 PLANNED = (10, 100)  # lenses in one configuration
 
 
 def bench_survey(config: Mapping[str, Any], device: str) -> dict[str, float]:
-    """A simulated lens at 32, 64 and 128 pixels by the default sampler of lenses, and that for a survey.
+    """A simulated lens by the default sampler of lenses, at growing numbers of pixels, and that for a survey.
 
     Keys end with the pixels on a side: `prepare_s` (operator and its singular vectors, once per lens), `s_per_sample`,
     and for a survey of 1e5 lenses with 100 samples each `hours` of a machine like this and `terabytes` of samples in
-    float32. The network is that of the configuration, untrained, at every size.
+    float32. The prior is a plain network, that of the configuration at every size, untrained.
     """
     lens = config["problems"]["lens"]
     settings = {k: v for k, v in lens.items() if k not in ("kind", "data", "files")}
     method, network = config["samplers"][lens["samplers"][0]], config["priors"][lens["prior"]]["network"]
     looks = config["datasets"][config["priors"][lens["prior"]]["dataset"]]["galaxies"]
     found = {}
-    for pixels in SIDES:
+    for pixels in SIDES[device]:
         prior = NeuralPrior(placed(Denoiser(pixels, 0.14, network), device))
         images = SIMULATORS["galaxies"].simulate(8, pixels, looks, 0)
         # pixels of the data as small as those of the source ask for
@@ -50,7 +50,7 @@ def bench_survey(config: Mapping[str, Any], device: str) -> dict[str, float]:
         problem = PROBLEMS["lens"](observed, device)
         problem.likelihood.spectrum()
         prepared = clock(device) - start
-        n = max(4, 16 * SIDES[0] ** 2 // pixels**2)
+        n = max(4, 16 * 32**2 // pixels**2)
         sample_problem(method | {"steps": 4}, prior, problem, n)  # warms up
         start = clock(device)
         sample_problem(method, prior, problem, n)
