@@ -27,7 +27,8 @@ HEAD = f"""# Samplers
 <!-- made from the classes by `python -m skyscore.samplers.table`; do not edit -->
 
 Equations, references and deviations are at the top of each file in `src/skyscore/samplers/`, options in
-`config/README.md`.
+`config/README.md`. `sample("default", ...)` takes one of them by the likelihood that it is given
+(`src/skyscore/samplers/choice.py`).
 
 * **exact for**: where samples follow the posterior; **known failure**: how they differ elsewhere. Both are tested on
   Gaussian priors, where the law of each method has a closed form.
