@@ -32,7 +32,7 @@ def chosen(likelihood) -> dict[str, Any]:
         return {"name": "tds", "steps": 50, "particles": 2.0}
     if alike(likelihood):
         return {"name": "pnpdm", "steps": 150, "matched": True, "hold": 0.4}
-    return {"name": "mmps", "steps": 40, "reach": 3.0, "cg_steps": 4, "churn": 0.75}
+    return {"name": "mmps", "steps": 36, "reach": 3.0, "cg_steps": 4, "churn": 0.75}
 
 
 def alike(likelihood) -> bool:
