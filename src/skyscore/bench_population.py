@@ -79,18 +79,23 @@ def bench_planning(config: Mapping[str, Any]) -> dict[str, float]:
             )
             wanted = [f"{folder}/results/{name}/mmps/posterior.h5" for name in blocks]
             found |= {f"plan_s_{n}": planned(path, wanted), f"job_s_{n}": planned(path, wanted[:1])}
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import skyscore.samplers, skyscore.problems"], check=True)
-    return found | {"import_s": time.perf_counter() - start}
+    return found | {
+        "import_s": seconds([sys.executable, "-c", "import skyscore.samplers, skyscore.problems"])
+    }
 
 
 def planned(path: Path, wanted: list[str]) -> float:
     """Seconds of a dry run."""
-    start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "-q", "all", "--configfile", str(path), "--", *wanted],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
+    return seconds(
+        [sys.executable, "-m", "snakemake", "-n", "-q", "all", "--configfile", str(path), "--", *wanted]
     )
-    return time.perf_counter() - start
+
+
+def seconds(command: list[str], repeats: int = 3) -> float:
+    """Median wall time of a command."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[repeats // 2]
