@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from skyscore import bench_population, parts
+from skyscore import bench_survey, parts
 from skyscore.settings import check_config
 
 LENS = {"kind": "lens", "prior": "gaussian32", "samplers": ["cla"], "n_samples": 2, "image_pixels": 24}
@@ -35,7 +35,16 @@ def test_every_observation_is_in_one_part_and_its_files_are_found(tmp_path, monk
     parts.split(config, "parts", 2)  # again, over what is there
 
 
-@pytest.mark.parametrize("text, said", [("seed: 1", "0 problems"), ("[", "expected"), (None, "No such file")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("seed: 1", "0 problems"),
+        ("[", "expected"),
+        ("- 1", "0 problems"),
+        ("", "0 problems"),
+        (None, "No such file"),
+    ],
+)
 def test_what_cannot_be_split_is_one_line(text, said, tmp_path, monkeypatch, capsys):
     path = tmp_path / "survey.yaml"
     if text is not None:
@@ -69,9 +78,9 @@ def test_samples_do_not_depend_on_the_parts(tmp_path):
 
 @pytest.mark.slow
 def test_the_bench_of_a_survey_scales_one_lens(monkeypatch):
-    monkeypatch.setattr(bench_population, "SIDES", {"cpu": (16,)})
+    monkeypatch.setattr(bench_survey, "SIDES", {"cpu": (16,)})
     config = check_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
-    found = bench_population.bench_survey(config, "cpu")
+    found = bench_survey.bench_survey(config, "cpu")
     hours = 1e5 * (found["prepare_s_16"] + 100 * found["s_per_sample_16"]) / 3600
     assert found["hours_16"] == pytest.approx(hours) and found["terabytes_16"] == pytest.approx(
         1e7 * 1024 / 1e12

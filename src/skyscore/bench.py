@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from . import io
-from .bench_population import bench_planning, bench_survey
 from .bench_scaling import (
     bench_network,
     bench_observations,
@@ -22,6 +21,7 @@ from .bench_scaling import (
     median_seconds,
     seconds_per_sample,
 )
+from .bench_survey import bench_planning, bench_survey
 from .diffusion.network import Denoiser, placed
 from .diffusion.training import denoising_loss, train
 from .likelihoods import GaussianLikelihood

@@ -6,7 +6,8 @@ of some hundred. Each part is a folder in which snakemake runs with its own lock
 
     snakemake --snakefile ../../Snakefile --cores all --configfile part.yaml -- posteriors
 
-and has the blocks of its observations, links to the configuration and the weights, and nothing else. Seeds follow from
+and has the blocks of its observations, links to the configuration and the weights, and nothing else. The configuration
+says `target: real`, without which the target `posteriors` is that of the simulated problems. Seeds follow from
 the run's seed and an observation's name, so that the samples of an observation do not depend on the part it is in.
 """
 
@@ -38,7 +39,7 @@ def split(config: Mapping[str, Any], folder: str | Path, size: int) -> list[Path
     Raises:
         ValueError: where there are no problems, or a size below one.
     """
-    problems = list(config.get("problems", {}).items())
+    problems = list(config.get("problems", {}).items()) if isinstance(config, Mapping) else []
     if not problems or size < 1:
         raise ValueError(
             f"{len(problems)} problems in parts of {size}: name a configuration with a block under "

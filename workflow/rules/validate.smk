@@ -118,7 +118,7 @@ rule slic_parameters:
         "<logs>/slic_parameters.log",
     benchmark:
         "<benchmarks>/slic_parameters.tsv"
-    priority: 1  # minutes, and few
+    priority: 1  # minutes that nothing else waits for but the end
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -13,7 +13,7 @@ __all__ = ["draw_prior", "mosaic"]
 
 
 def draw_prior(
-    generated: np.ndarray, real: np.ndarray, pqmass: Mapping[str, float], name: str = "", side: int = 6
+    generated: np.ndarray, real: np.ndarray, pqmass: Mapping[str, float], name: str, side: int = 6
 ) -> Figure:
     """Images drawn from a prior (n, C, H, W) beside images that its training never saw, in one colour scale.
 
@@ -34,9 +34,7 @@ def draw_prior(
             axes.set_title(title)
             bare(axes)
         colour_bar(figure, shown, pair, "prior units", fraction=0.025, pad=0.01)
-        figure.suptitle(
-            f"{name}: PQMass chi2 / dof {pqmass['chi2_dof']:.2f}, p = {pqmass['p_value']:.2g}".lstrip(": ")
-        )
+        figure.suptitle(f"{name}: PQMass chi2 / dof {pqmass['chi2_dof']:.2f}, p = {pqmass['p_value']:.2g}")
     return figure
 
 

@@ -80,7 +80,7 @@ def sample(
         FloatingPointError: if samples are not finite.
     """
     if name == "default":
-        settings = chosen(likelihood) | options | ({"steps": steps} if steps else {})
+        settings = chosen(likelihood) | options | ({} if steps is None else {"steps": steps})
         taken = settings.pop("name")
         found = sample(taken, prior, likelihood, n, generator=generator, progress=progress, **settings)
         found.diagnostics["sampler"] = taken

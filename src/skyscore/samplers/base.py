@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +20,7 @@ from ..diffusion.schedule import correction, geometric, predict
 from ..likelihoods import GaussianLikelihood, Spectrum
 from ..memory import Batch
 
-__all__ = ["Counted", "Guidance", "Sampler", "Samples", "largest_deviation"]
+__all__ = ["Counted", "Guidance", "Sampler", "Samples", "highest_level", "largest_deviation"]
 
 HUGE = 1e3  # a level at which every prior is as good as a point
 
@@ -106,8 +107,8 @@ class Counted:
 
     @property
     def sigma_max(self) -> float:
-        """The highest level the prior knows of; one far above any prior's deviations if it knows all of them."""
-        return getattr(self.prior, "sigma_max", HUGE)
+        """The highest level the prior knows of."""
+        return highest_level(self.prior)
 
     @property
     def linear_covariance(self):
@@ -126,6 +127,11 @@ class Counted:
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
 
 
+def highest_level(prior) -> float:
+    """The highest level a prior knows of; one far above any prior's deviations if it knows all of them."""
+    return getattr(prior, "sigma_max", HUGE)
+
+
 def largest_deviation(prior: Counted, v: Tensor, iterations: int = 12) -> float:
     """Largest standard deviation of a prior in any direction, by power iteration from a random image v `(1, D)`.
 
@@ -134,15 +140,19 @@ def largest_deviation(prior: Counted, v: Tensor, iterations: int = 12) -> float:
     evaluation serves all iterations.
     """
     linear, level = prior.linear_covariance, prior.sigma_max
-    if linear is None:
-        _, jacobian = prior.denoise_vjp(torch.zeros_like(v), level)
-    for _ in range(iterations):
-        v = v / v.norm()
-        v = jacobian(v) if linear is None else linear(v, HUGE)
     if linear is not None:
-        return max(math.sqrt(float(v.norm())), 1e-3)
-    kept = min(float(v.norm()), 0.99)  # what passes all of the noise as its own is no covariance's
+        return max(math.sqrt(largest_eigenvalue(lambda u: linear(u, HUGE), v, iterations)), 1e-3)
+    _, jacobian = prior.denoise_vjp(torch.zeros_like(v), level)
+    # what passes all of the noise as its own is no covariance's
+    kept = min(largest_eigenvalue(jacobian, v, iterations), 0.99)
     return max(level * math.sqrt(kept / (1 - kept)), 1e-3)
+
+
+def largest_eigenvalue(matrix: Callable[[Tensor], Tensor], v: Tensor, iterations: int) -> float:
+    """Of a positive matrix, by its products with vectors, from v `(1, D)`."""
+    for _ in range(iterations):
+        v = matrix(v / v.norm())
+    return float(v.norm())
 
 
 class Sampler:

@@ -21,18 +21,19 @@ from .tds import JACOBIAN_LIMIT
 
 __all__ = ["chosen"]
 
+GUIDED = {"reach": 3.0, "cg_steps": 4, "churn": 0.75}  # by Tweedie's covariance
 ALIKE = 0.5  # of the largest singular value: what nine modes in ten have at least, behind operators of the third case
 
 
 def chosen(likelihood) -> dict[str, Any]:
     """`name`, `steps` and options for a likelihood of one observation, or of many by one operator."""
     if not likelihood.has_density:
-        return {"name": "slic", "steps": 32, "reach": 3.0, "cg_steps": 4, "churn": 0.75}
+        return {"name": "slic", "steps": 32, **GUIDED}
     if math.prod(likelihood.operator.in_shape) <= JACOBIAN_LIMIT:
         return {"name": "tds", "steps": 50, "particles": 2.0}
     if alike(likelihood):
         return {"name": "pnpdm", "steps": 150, "matched": True, "hold": 0.4}
-    return {"name": "mmps", "steps": 36, "reach": 3.0, "cg_steps": 4, "churn": 0.75}
+    return {"name": "mmps", "steps": 36, **GUIDED}
 
 
 def alike(likelihood) -> bool:

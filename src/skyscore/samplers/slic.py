@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ..likelihoods import GaussianLikelihood, ScoreLikelihood, Spectrum
 from ..likelihoods.gaussian import from_spectrum
-from .base import HUGE, Counted, Sampler, Samples, largest_deviation
+from .base import Counted, Sampler, Samples, highest_level, largest_deviation
 from .mmps import MMPS
 
 __all__ = ["SLIC", "JointPrior", "joint_likelihood"]
@@ -49,7 +49,7 @@ class JointPrior:
     def __init__(self, prior, noise, shape: tuple[int, ...], frames: tuple[int, ...], scale: float):
         self.prior, self.noise, self.shape, self.frames, self.scale = prior, noise, shape, frames, scale
         self.split = [math.prod(shape), math.prod(frames)]
-        self.sigma_max = min(level(prior), level(noise) / scale)
+        self.sigma_max = min(highest_level(prior), highest_level(noise) / scale)
         if self._linear(prior) and self._linear(noise):
             self.linear_covariance = self._linear_covariance
 
@@ -77,11 +77,6 @@ class JointPrior:
         x, m = self.parts(u)
         of_noise = self.noise.linear_covariance(m, self.scale * sigma) / self.scale**2
         return self.whole(self.prior.linear_covariance(x, sigma), of_noise)
-
-
-def level(model) -> float:
-    """The highest level that a model knows of."""
-    return getattr(model, "sigma_max", HUGE)
 
 
 def joint_likelihood(like: ScoreLikelihood, scale: float) -> GaussianLikelihood:

@@ -68,16 +68,17 @@ def bench_planning(config: Mapping[str, Any]) -> dict[str, float]:
     """What Snakemake takes for itself: `plan_s_<n>` until the jobs of n lenses are planned, `job_s_<n>` what each job
     of a cluster spends on the configuration of all n before it starts; `import_s`, loading the library.
     """
-    found = {}
+    found, lens = {}, config["problems"]["lens"]
+    sampler = lens["samplers"][0]
+    lens = {"kind": "lens", "prior": lens["prior"], "samplers": [sampler]}
     for n in PLANNED:
-        lens = {"kind": "lens", "prior": config["problems"]["lens"]["prior"], "samplers": ["mmps"]}
         blocks = {f"lens{i:05d}": lens for i in range(n)}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "survey.yaml"
             path.write_text(
                 yaml.safe_dump({"pathvars": {"results": f"{folder}/results"}, "problems": blocks})
             )
-            wanted = [f"{folder}/results/{name}/mmps/posterior.h5" for name in blocks]
+            wanted = [f"{folder}/results/{name}/{sampler}/posterior.h5" for name in blocks]
             found |= {f"plan_s_{n}": planned(path, wanted), f"job_s_{n}": planned(path, wanted[:1])}
     return found | {
         "import_s": seconds([sys.executable, "-c", "import skyscore.samplers, skyscore.problems"])
