@@ -26,7 +26,7 @@ demo: $(INSTALLED)  ## everything at laptop scale: priors, four problems, certif
 	snakemake --cores $(CORES)
 
 test: $(INSTALLED) lint  ## the whole test suite, formatting and lint included
-	pytest
+	pytest -n 2 --dist loadfile --no-loadscope-reorder  # one process a core of two; fixtures belong to files
 
 test-conda: $(INSTALLED)  ## the test configuration, each rule in an environment of its own (a stand-in for conda; no network)
 	PATH="$(CURDIR)/tests/conda/bin:$$PATH" snakemake --cores $(CORES) --use-conda --configfile config/test.yaml

@@ -22,6 +22,12 @@ OVERLAYS = {
 SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with end-to-end runs come first: of processes side by side none waits long for another at the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
@@ -29,8 +35,9 @@ def root() -> Path:
 
 def run_snakemake(*arguments: str, cwd: Path = ROOT, timeout: float = 900) -> subprocess.CompletedProcess:
     """Run Snakemake as a user would; stdout and stderr are captured together in `stdout`."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = dict(os.environ)
     environment.pop("PYTHONPATH", None)  # scripts must find the library by themselves
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of hundreds of jobs compiles the library anew
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=cwd,

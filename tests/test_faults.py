@@ -96,8 +96,9 @@ def attempt(fault: str) -> Iterator[dict]:
 
 def start(folder: Path, targets: list[str] = TARGETS, **options) -> subprocess.Popen:
     """The documented command, in a process group of its own; what it says goes to run.log."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with open(folder / "run.log", "w") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *targets, *CONFIG],

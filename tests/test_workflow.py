@@ -123,7 +123,8 @@ def test_jobs_go_through_the_submit_command_of_a_cluster(snakemake, workflow, tm
     submit.chmod(0o755)
     done = snakemake(
         "results/test/data/galaxies16/train.h5", "--workflow-profile", "profiles/cluster-generic", *OVERLAYS["test"],
-        "--cluster-generic-submit-cmd", f"{submit} '{told}'", "--latency-wait", "5", cwd=workflow,
+        "--cluster-generic-submit-cmd", f"{submit} '{told}'", "--latency-wait", "5",
+        "--seconds-between-status-checks", "1", cwd=workflow,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert (workflow / "results/test/data/galaxies16/train.h5").exists()

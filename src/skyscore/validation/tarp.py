@@ -41,7 +41,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 __all__ = ["Coverage", "band_of_uniform_ranks", "ranks", "tarp"]
 
@@ -114,7 +113,9 @@ def tarp(
     null = null_deviations(N, S, draws)
     p = (1 + (null >= deviation - 1e-12).sum()) / (1 + draws)
     if p < 2 / draws:  # beyond what was simulated: the continuous law bounds the discrete one from above
-        p = min(p, float(stats.kstwo.sf(deviation, N)))
+        from scipy.stats import kstwo  # here: half a second for every job that loads this module
+
+        p = min(p, float(kstwo.sf(deviation, N)))
     simultaneous, pointwise = band_of_uniform_ranks(N, S, level, draws)
     again = rng.multinomial(N, counts / N, size=bootstrap)
     return Coverage(
@@ -216,8 +217,10 @@ def band_of_uniform_ranks(N: int, S: int, level: float, draws: int) -> tuple[np.
     """
     alpha, curves = np.arange(S + 2) / (S + 1), null_curves(N, S, draws)
     k = np.arange(N + 1)
-    below = stats.binom.cdf(k[:, None], N, alpha)  # (N + 1, S + 2)
-    above = stats.binom.sf(k[:, None] - 1, N, alpha)
+    from scipy.stats import binom
+
+    below = binom.cdf(k[:, None], N, alpha)  # (N + 1, S + 2)
+    above = binom.sf(k[:, None] - 1, N, alpha)
     tail = np.minimum(below, above)
     columns = np.arange(S + 2)
     rarest = tail[curves.astype(int), columns].min(1)
