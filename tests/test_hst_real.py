@@ -20,6 +20,7 @@ from skyscore.problems.hst_check import BANDS, compared, correlation_error, enla
 from skyscore.problems.hst_psf import match_width, moffat_width
 from skyscore.problems.hst_real import observe_hst
 from skyscore.problems.hst_simulated import moffat_psf
+from skyscore.problems.hst_unseen import brightness_unit
 from skyscore.problems.sky_noise import autocorrelation
 from skyscore.simulate.sky import Sky, clear, corners, disjoint, read_frame, split_rows
 
@@ -134,6 +135,53 @@ def test_both_images_are_those_of_the_scene(files):
         psf = match_width(gaussian_psf(0.05, FINE, 15), FINE, FINE, FINE, SHARP, shift).psf
         problem.sharp_psf = torch.from_numpy(psf)
         assert chi2(problem) > 1.3
+
+
+def test_blank_sky_has_a_chi2_of_its_own(files):
+    """Nearly one under the law measured on it, and what that law gives away to its smallest variances less."""
+    numbers = observe_hst(settings(), files, 32)[1]["numbers"]
+    assert numbers["sky_chi2"] == pytest.approx(1, abs=0.2) and 0 < numbers["sky_chi2_std"] < 0.5
+
+
+def test_centred_frames_need_no_coordinates(files):
+    """Cut-outs around the object, one of them with a header that is wrong: the same stamps as with the right ones."""
+    right, attrs = observe_hst(settings(), files, 32)
+    changed(files, "f160w", lambda image: image, CROTA2=20.0)
+    with pytest.raises(io.InputError, match=r"turned by .*20\.00 degrees"):
+        observe_hst(settings(), files, 32)
+    changed(files, "f150w", lambda image: image, CTYPE1="X", CTYPE2="Y")
+    with pytest.raises(io.InputError, match="give an image with a WCS"):
+        observe_hst(settings(), files, 32)
+    found, other = observe_hst(settings(centred=True), files, 32)
+    assert np.array_equal(found["images"], right["images"])
+    # NIRCam's frame was shifted by a known part of a pixel, of which these coordinates do not know
+    assert np.array_equal(found["sharp"], right["sharp"]) and other["wcs"].keys() == attrs["wcs"].keys()
+
+
+def test_the_comparison_leaves_a_hole(files):
+    whole = observe_hst(settings(), files, 32)[0]["sharp_keep"]
+    keep = observe_hst(settings(hole=0.2), files, 32)[0]["sharp_keep"]
+    y, x = (np.indices((32, 32)) - 15.5) * FINE
+    assert np.array_equal(keep, whole * (np.hypot(y, x) >= 0.2))
+
+
+def test_electrons_by_either_of_two_headers(tmp_path):
+    """The cards of WFC3 F125W, whose PHOTFNU is 1.1672636e-7; the zero point of ACS F606W is 26.49 AB magnitudes."""
+    factor = {}
+    for name, cards in {
+        "fnu": {"PHOTFNU": 1.1672636e-7},
+        "flam": {"PHOTFLAM": 2.2446e-20, "PHOTPLAM": 12486.06},
+        "acs": {"PHOTFLAM": 7.86211131e-20, "PHOTPLAM": 5921.8912},
+        "none": {},
+    }.items():
+        path = tmp_path / f"{name}.fits"
+        h = fits.Header({"BUNIT": "ELECTRONS/S"} | cards)
+        fits.PrimaryHDU(np.ones((3, 3), np.float32), h).writeto(path)
+        factor[name], unit = brightness_unit(str(path), COARSE)
+        assert unit == ("MJy/sr" if cards else "ELECTRONS/S")
+    assert factor["flam"] == pytest.approx(factor["fnu"], rel=1e-4) and factor["none"] == 1
+    jansky = factor["acs"] * 1e6 * COARSE**2 / (180 / np.pi * 3600) ** 2
+    assert -2.5 * np.log10(jansky / 3631) == pytest.approx(26.49, abs=0.005)
 
 
 def test_the_scene_is_where_it_is_on_the_sky(files):

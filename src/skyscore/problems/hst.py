@@ -70,6 +70,12 @@ SETTINGS = {
             "description": "Real data: role of the sharp telescope's image that no sampler sees."},
         "position": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": [0.0, 0.0],
             "unit": "degree", "description": "Real data: right ascension and declination of the middle of the scene."},
+        "centred": {"type": "boolean", "default": False,
+            "description": "Real data: both frames are cut-outs with north up and `position` in their middle, whatever "
+                "their headers say."},
+        "hole": {"type": "number", "minimum": 0, "default": 0.0, "unit": "arcsec",
+            "description": "Real data: radius around the middle that the comparison with the check leaves out, such as "
+                "a lens of another colour than its arcs."},
         "inflate": {"type": "number", "minimum": 1, "default": 1.0,
             "description": "Real data: factor on the noise of the sky, for objects whose photon noise and PSF errors "
                 "exceed it."},
@@ -81,10 +87,10 @@ SETTINGS = {
     },
 }
 FILES = {
-    "<band>": "FITS image of the broad telescope, with a WCS; `band` names the role",
+    "<band>": "FITS image of the broad telescope, with a WCS (or `centred`); `band` names the role",
     "<band>_psf": "FITS image, odd sides; not needed for a Moffat profile (psf_form)",
     "<band>_weight": "FITS image, 0 at bad pixels (may be left out)",
-    "<check>": "FITS image of the sharp telescope, with a WCS, that no sampler sees (may be left out)",
+    "<check>": "FITS image of the sharp telescope, likewise, that no sampler sees (may be left out)",
     "<check>_psf": "its point-spread function",
     "<check>_weight": "FITS image, 0 at bad pixels (may be left out)",
 }

@@ -8,12 +8,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 from .. import io
-from ..simulate.sky import Frame
+from ..simulate.sky import Frame, corners
 from .sky import wcs_of
 
 __all__ = [
     "Place",
     "alignment",
+    "blank_stamps",
     "cut",
     "offsets_of_sources",
     "pixel_of",
@@ -130,3 +131,10 @@ def cut(frame: Frame, corner: tuple[int, int], side: int) -> tuple[np.ndarray, n
     """Image and good pixels of a stamp."""
     box = tuple(slice(c, c + side) for c in corner)
     return frame.image[box], frame.good[box]
+
+
+def blank_stamps(frame: Frame, side: int, n: int) -> np.ndarray:
+    """Up to n stamps of blank sky `(n, side, side)`, spread evenly over the places that there are; they may overlap."""
+    places = corners(frame.blank, side)
+    chosen = places[np.linspace(0, len(places) - 1, min(n, len(places))).astype(int)]
+    return np.array([cut(frame, tuple(place), side)[0] for place in chosen]).reshape(-1, side, side)

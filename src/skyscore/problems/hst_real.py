@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from .. import io
 from ..simulate.sky import Frame, Sky, corners, disjoint, read_frame, split_rows
-from .hst_align import cut, place_stamp
+from .hst_align import blank_stamps, cut, place_stamp
+from .hst_noise import MeasuredNoise
 from .hst_simulated import AXES
-from .hst_unseen import brightness_unit, matched, observe_unseen, read_scaled_wcs
+from .hst_unseen import brightness_unit, coordinates, matched, observe_unseen
 from .sky import sky_cards
 from .sky_noise import autocorrelation, kernel_correlation
 
@@ -67,7 +69,8 @@ def observe_hst(
     sky = Sky.completed(s["noise"])
     side = s["frame_pixels"] or pixels
     ratio = s["data_scale"] / scale
-    frame, wcs = read_frame(files, band, sky), read_scaled_wcs(files[band], s["data_scale"], "data_scale")
+    frame = read_frame(files, band, sky)
+    wcs = coordinates(files[band], s, "data_scale", frame.image.shape)
     place = place_stamp(wcs, s["position"], side, frame.image.shape, files[band])
     image, good = cut(frame, place.corner, side)
     if not good.all():
@@ -109,6 +112,7 @@ def observe_hst(
             "exposures": 1,
             "peak_snr": float(image.max() / frame.std),
             "rim_snr": float(rim(image).mean() / frame.std),
+            **chi2_of_sky(frame, mean, xi, side),
             "blank_share": float(frame.blank.mean()),
             "sky_patches_train": train,
             "sky_patches_held_out": held_out,
@@ -130,6 +134,16 @@ def observe_hst(
 def rim(image: np.ndarray) -> np.ndarray:
     """The outermost pixels of an image."""
     return np.concatenate((image[0], image[-1], image[1:-1, 0], image[1:-1, -1]))
+
+
+def chi2_of_sky(frame: Frame, mean: float, xi: np.ndarray, side: int) -> dict[str, float]:
+    """Median and standard deviation of chi2 per datum of 64 stamps of blank sky under the law that the samplers get.
+
+    Below one where the law raises the smallest variances: what a posterior's chi2 is to be held against.
+    """
+    r = torch.from_numpy(blank_stamps(frame, side, 64) / frame.std - mean).flatten(1)
+    chi2 = MeasuredNoise(mean, torch.from_numpy(xi)).whiten(r).square().mean(1)
+    return {"sky_chi2": float(chi2.median()), "sky_chi2_std": float(chi2.std())}
 
 
 def kurtosis(values: np.ndarray) -> float:

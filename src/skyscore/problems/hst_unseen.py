@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import io
-from ..simulate.sky import Frame, Sky, corners, read_frame
-from .hst_align import Place, alignment, cut, offsets_of_sources, pixel_of, read_wcs
+from ..simulate.sky import Frame, Sky, read_frame
+from .hst_align import Place, alignment, blank_stamps, cut, offsets_of_sources, pixel_of, read_wcs
 from .hst_check import noise_shares
 from .hst_psf import REACH, Matched, match_width
 from .hst_simulated import moffat_psf
+from .sky import EAST_LEFT, sky_cards
 
-__all__ = ["Unseen", "brightness_unit", "matched", "observe_unseen", "read_psf", "read_scaled_wcs"]
+__all__ = ["Unseen", "brightness_unit", "coordinates", "matched", "observe_unseen", "read_psf"]
 
 FEWEST = 5  # sources that may move the images against each other, if by three errors; else the WCS stands
 ROTATED = 0.25  # most that a corner of the scene may be off by a rotation that is not followed [check pixel]
@@ -30,16 +31,22 @@ class Unseen(NamedTuple):
     attrs: dict[str, Any]
 
 
-def read_scaled_wcs(path: str, scale: float, key: str):
-    """World coordinates of an image whose pixels are those of the settings (arcsec).
+def coordinates(path: str, s: dict[str, Any], key: str, shape: tuple[int, int]):
+    """World coordinates of an image of this shape whose pixels are s[key] (arcsec): its header's, or `centred`.
 
     Raises:
-        InputError: if it has none, or pixels of another size than the setting `key` says.
+        InputError: if its header has none, or pixels of another size than the setting `key` says.
     """
+    if s["centred"]:
+        from astropy.io.fits import Header
+        from astropy.wcs import WCS
+
+        middle = ((shape[1] + 1) / 2, (shape[0] + 1) / 2)
+        return WCS(Header(sky_cards(s["position"], s[key] / 3600 * EAST_LEFT, shape[0], middle)))
     wcs = read_wcs(path)
-    if abs(pixel_of(wcs) / scale - 1) > 1e-3:
+    if abs(pixel_of(wcs) / s[key] - 1) > 1e-3:
         raise io.InputError(
-            f"{path}: pixels of {pixel_of(wcs):.5f} arcsec, the settings say {scale}; set {key} right"
+            f"{path}: pixels of {pixel_of(wcs):.5f} arcsec, the settings say {s[key]}; set {key} right"
         )
     return wcs
 
@@ -64,12 +71,25 @@ def read_psf(files: dict[str, str], role: str) -> np.ndarray:
 
 
 def brightness_unit(path: str, scale: float) -> tuple[float, str]:
-    """Factor to MJy / sr of electrons / s with the card PHOTFNU (Jy s / electron), else 1, and the unit."""
+    """Factor to MJy / sr of electrons / s where the header says what one electron / s is, else 1, and the unit."""
     header = io.read_header(path)
     unit = str(header.get("BUNIT", "")).strip()
-    if unit.lower() in ("electrons/s", "e/s", "electron/s") and header.get("PHOTFNU"):
-        return float(header["PHOTFNU"]) * 1e-6 * STERADIAN / scale**2, "MJy/sr"
+    jansky = jansky_of_electrons(header)
+    if unit.lower() in ("electrons/s", "e/s", "electron/s") and jansky:
+        return jansky * 1e-6 * STERADIAN / scale**2, "MJy/sr"
     return 1.0, unit or "unit of the file"
+
+
+def jansky_of_electrons(header) -> float | None:
+    """Flux density of one electron / s [Jy]: PHOTFNU, or PHOTFLAM [erg / s / cm^2 / A] at wavelength PHOTPLAM [A]."""
+    if header.get("PHOTFNU"):
+        return float(header["PHOTFNU"])
+    if header.get("PHOTFLAM") and header.get("PHOTPLAM"):
+        from astropy import units
+
+        flam = float(header["PHOTFLAM"]) * units.erg / units.s / units.cm**2 / units.AA
+        return flam.to_value(units.Jy, units.spectral_density(float(header["PHOTPLAM"]) * units.AA))
+    return None
 
 
 def matched(
@@ -101,11 +121,9 @@ def shares_of_noise(
     frame: Frame, factor: float, image: np.ndarray, good: np.ndarray, scale: float
 ) -> dict[str, float]:
     """`sharp_noise_<band>`: shares of the check image's power that are noise, by 16 blank patches of its frame."""
-    places = corners(frame.blank, len(image))
-    if not len(places):
+    patches = blank_stamps(frame, len(image), 16) * factor
+    if not len(patches):
         return {}
-    chosen = places[np.linspace(0, len(places) - 1, min(16, len(places))).astype(int)]
-    patches = np.stack([cut(frame, tuple(place), len(image))[0] for place in chosen]) * factor
     shares = noise_shares(np.where(good, image, 0.0), patches, scale)
     return {f"sharp_{key}": value for key, value in shares.items()}
 
@@ -128,7 +146,8 @@ def observe_unseen(
     check, scale, coarse = s["check"], s["scale"], s["data_scale"]
     sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # its settings are in pixels of the frame
     own = sky | {"reach": ratio * sky["reach"], "grow": round(ratio * sky["grow"])}
-    sharp, sharp_wcs = read_frame(files, check, own), read_scaled_wcs(files[check], scale, "scale")
+    sharp = read_frame(files, check, own)
+    sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape)
     middle = (place.corner[1] + (side - 1) / 2, place.corner[0] + (side - 1) / 2)
     there, J = alignment(wcs, sharp_wcs, *middle)
     rotation = float(np.degrees(np.arctan2(J[1, 0] - J[0, 1], J[0, 0] + J[1, 1])))
@@ -152,6 +171,8 @@ def observe_unseen(
             f"{files[check]}: does not hold the {pixels} pixels around {s['position']}; give another one"
         )
     clean, good = cut(sharp, tuple(start), pixels)
+    y, x = (np.indices(clean.shape) - (pixels - 1) / 2) * scale
+    good = good & (np.hypot(y, x) >= s["hole"])
     offset = [
         a + (pixels - 1) / 2 - v for a, v in zip(start, there[::-1], strict=True)
     ]  # of its middle (y, x)
