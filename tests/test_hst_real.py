@@ -154,8 +154,13 @@ def test_centred_frames_need_no_coordinates(files):
         observe_hst(settings(), files, 32)
     found, other = observe_hst(settings(centred=True), files, 32)
     assert np.array_equal(found["images"], right["images"])
-    # NIRCam's frame was shifted by a known part of a pixel, of which these coordinates do not know
     assert np.array_equal(found["sharp"], right["sharp"]) and other["wcs"].keys() == attrs["wcs"].keys()
+    # NIRCam's frame is off by a known part of a pixel: the other sources show it, or the settings say it
+    assert other["numbers"]["alignment_applied"] == 1
+    told = observe_hst(settings(centred=True, check_offset=[d * FINE for d in SHIFT]), files, 32)[1]
+    assert told["numbers"]["alignment_applied"] == 0
+    assert told["sharp_offset"] == pytest.approx(attrs["sharp_offset"], abs=1e-6)
+    assert other["sharp_offset"] == pytest.approx(attrs["sharp_offset"], abs=0.1)
 
 
 def test_the_comparison_leaves_a_hole(files):

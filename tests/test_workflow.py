@@ -16,7 +16,7 @@ import yaml
 from conftest import OVERLAYS, jobs
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLED = {"default": 17, "test": 13, "real": 28, "paper": 17, "exact": 0}  # posteriors of each configuration
+SAMPLED = {"default": 17, "test": 13, "real": 34, "paper": 17, "exact": 0}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
 

@@ -73,6 +73,9 @@ SETTINGS = {
         "centred": {"type": "boolean", "default": False,
             "description": "Real data: both frames are cut-outs with north up and `position` in their middle, whatever "
                 "their headers say."},
+        "check_offset": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": [0.0, 0.0], "unit": "arcsec",
+            "description": "Real data, centred: where `position` is in the check's frame, off its middle (x, y)."},
         "hole": {"type": "number", "minimum": 0, "default": 0.0, "unit": "arcsec",
             "description": "Real data: radius around the middle that the comparison with the check leaves out, such as "
                 "a lens of another colour than its arcs."},

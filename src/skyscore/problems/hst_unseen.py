@@ -5,6 +5,7 @@ Nothing of it reaches the sampler: it is kept in the observation as a check, wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,13 @@ class Unseen(NamedTuple):
     attrs: dict[str, Any]
 
 
-def coordinates(path: str, s: dict[str, Any], key: str, shape: tuple[int, int]):
+def coordinates(
+    path: str, s: dict[str, Any], key: str, shape: tuple[int, int], off: Sequence[float] = (0.0, 0.0)
+):
     """World coordinates of an image of this shape whose pixels are s[key] (arcsec): its header's, or `centred`.
+
+    Arguments:
+        off: where the position is of a centred image, off its middle (x, y; arcsec).
 
     Raises:
         InputError: if its header has none, or pixels of another size than the setting `key` says.
@@ -41,7 +47,7 @@ def coordinates(path: str, s: dict[str, Any], key: str, shape: tuple[int, int]):
         from astropy.io.fits import Header
         from astropy.wcs import WCS
 
-        middle = ((shape[1] + 1) / 2, (shape[0] + 1) / 2)
+        middle = tuple((n + 1) / 2 + d / s[key] for n, d in zip(shape[::-1], off, strict=True))
         return WCS(Header(sky_cards(s["position"], s[key] / 3600 * EAST_LEFT, shape[0], middle)))
     wcs = read_wcs(path)
     if abs(pixel_of(wcs) / s[key] - 1) > 1e-3:
@@ -147,7 +153,7 @@ def observe_unseen(
     sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # its settings are in pixels of the frame
     own = sky | {"reach": ratio * sky["reach"], "grow": round(ratio * sky["grow"])}
     sharp = read_frame(files, check, own)
-    sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape)
+    sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape, s["check_offset"])
     middle = (place.corner[1] + (side - 1) / 2, place.corner[0] + (side - 1) / 2)
     there, J = alignment(wcs, sharp_wcs, *middle)
     rotation = float(np.degrees(np.arctan2(J[1, 0] - J[0, 1], J[0, 0] + J[1, 1])))
