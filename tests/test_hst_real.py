@@ -1,4 +1,4 @@
-"""Real frames of HST and NIRCam: blank sky, alignment, widths, units, the unseen image, unusable files."""
+"""Real frames of HST and NIRCam: stamps, alignment, units, unusable files (blank sky and the check: files beside)."""
 
 import csv
 import os
@@ -11,18 +11,15 @@ from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
 from skyscore import io
-from skyscore.likelihoods.gaussian import modes
 from skyscore.problems import Observation, load_problem
 from skyscore.problems.flux import moments_of
 from skyscore.problems.hst import HSTProblem, completed
 from skyscore.problems.hst_align import alignment, offsets_of_sources, read_wcs
-from skyscore.problems.hst_check import BANDS, compared, correlation_error, enlarged, noise_shares
-from skyscore.problems.hst_psf import match_width, moffat_width
+from skyscore.problems.hst_check import compared, enlarged
+from skyscore.problems.hst_psf import match_width
 from skyscore.problems.hst_real import observe_hst
-from skyscore.problems.hst_simulated import moffat_psf
 from skyscore.problems.hst_unseen import brightness_unit
-from skyscore.problems.sky_noise import autocorrelation
-from skyscore.simulate.sky import Sky, clear, corners, disjoint, read_frame, split_rows
+from skyscore.simulate.sky import Sky, read_frame
 
 ROOT = Path(__file__).parents[1]
 RA, DEC = 150.0, 2.0
@@ -244,180 +241,6 @@ def test_the_problem_runs_on_it(files):
     assert set(baselines) == {"richardson-lucy", "wiener", "drizzled"}
     r = {name: problem.checked(name, image)["correlation"] for name, image in baselines.items()}
     assert r["drizzled"] > 0.8 and max(r.values()) < found["sharp_correlation"]
-
-
-# ---------------------------------------------------------------------------- blank sky
-
-
-def correlated(seed: int, side: int = 220) -> np.ndarray:
-    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((side, side)), (0.5, 0.8))
-    return noise / noise.std()
-
-
-def crowded(side: int = 220, seed: int = 5) -> np.ndarray:
-    """30 galaxies of peaks from 5 to 300 sigma, exponential, and a slope of the background."""
-    g = np.random.default_rng(seed)
-    y, x = np.indices((side, side))
-    image = 3 * x / side
-    for _ in range(30):
-        a, b, q = g.uniform(0, side), g.uniform(0, side), g.uniform(0.4, 1)
-        image = image + 5 * 60 ** g.random() * np.exp(-np.hypot(x - a, (y - b) / q) / g.uniform(1, 2.5))
-    return image
-
-
-def test_no_light_of_sources_is_in_the_sky():
-    """What is called blank is the noise that was put in: its mean, deviation and correlations."""
-    noise = correlated(2)
-    frame = clear(noise + crowded(), np.ones((220, 220), bool), SKY)
-    assert 0.4 < frame.blank.mean() < 0.95
-    leak = (frame.image - noise)[frame.blank]
-    assert abs(leak.mean()) < 0.05 and leak.std() < 0.15
-    assert frame.std == pytest.approx(1, abs=0.03)
-    found = autocorrelation(np.where(frame.blank, frame.image, 0.0), frame.blank, 4)
-    true = autocorrelation(noise, np.ones_like(noise, bool), 4)
-    assert np.abs(found - true).max() < 0.04
-
-
-def write_sky(tmp_path, image, weight=None):
-    fits.PrimaryHDU(image.astype(np.float32)).writeto(tmp_path / "a.fits", overwrite=True)
-    files = {"one/f160w": str(tmp_path / "a.fits")}
-    if weight is not None:
-        fits.PrimaryHDU(weight.astype(np.float32)).writeto(tmp_path / "w.fits", overwrite=True)
-        files["one/f160w_weight"] = str(tmp_path / "w.fits")
-    return files
-
-
-def test_patches_are_of_blank_sky_and_of_their_split(tmp_path):
-    """Every patch is found again in the frame, on rows of its split and on no source; units are the core's sigma."""
-    image = 0.02 * correlated(3) + 0.7
-    image[60:80, 90:130] += 5
-    rows = {}
-    for split in ("train", "held_out"):
-        patches = Sky.cut(64, 16, {"share": 0.4}, write_sky(tmp_path, image), split, 7)
-        assert patches.shape == (64, 1, 16, 16) and patches.dtype == np.float32
-        assert patches.std() == pytest.approx(1, abs=0.1) and abs(patches.mean()) < 0.15 and patches.max() < 6
-        frame = clear(image.astype(np.float32).astype(float), np.ones(image.shape, bool), SKY)
-        z = (frame.image / frame.std).astype(np.float32)
-        rows[split] = set()
-        for patch in patches[:, 0]:
-            places = [(i, j) for i, j in np.argwhere(np.abs(z - patch[0, 0]) < 1e-5) if max(i, j) + 16 <= 220]
-            places = [(i, j) for i, j in places if np.allclose(z[i : i + 16, j : j + 16], patch, atol=1e-4)]
-            assert len(places) == 1
-            rows[split].add(int(places[0][0]))
-    assert max(rows["train"]) + 16 <= 132 and min(rows["held_out"]) >= 136
-    again = Sky.cut(64, 16, {"share": 0.4}, write_sky(tmp_path, image), "held_out", 7)
-    assert np.array_equal(again, patches)
-
-
-def test_bad_pixels_are_no_sky():
-    image, weight = correlated(4, 96), np.ones((96, 96), bool)
-    weight[:, 40:50] = False
-    image[:, 40:50] = 1e6
-    frame = clear(image, weight, SKY)
-    assert not frame.blank[:, 40:50].any() and frame.std == pytest.approx(1, abs=0.06)
-    image[10, 10] = 12.0
-    assert not clear(image, weight, SKY).blank[10, 10]
-
-
-def test_corners_and_disjoint_patches():
-    where = np.ones((20, 30), bool)
-    assert len(corners(where, 8)) == 13 * 23 and disjoint(corners(where, 8), 8) == 2 * 3
-    where[9, 14] = False
-    places = corners(where, 8)
-    assert not any(i <= 9 < i + 8 and j <= 14 < j + 8 for i, j in places)
-    assert len(corners(where, 21)) == 0 and disjoint(corners(where, 21), 21) == 0
-    train, held_out = (split_rows(where, split, 0.5) for split in ("train", "held_out"))
-    assert not (train & held_out).any() and train[:10].sum() == 299 and held_out[14:].all()
-
-
-def test_sky_that_is_too_little_or_none_is_refused(tmp_path):
-    files = write_sky(tmp_path, correlated(3, 96))
-    with pytest.raises(
-        io.InputError, match=r"a\.fits: \d disjoint patches of 40 pixels in the train sky, 8 are wanted"
-    ):
-        Sky.cut(10, 40, None, files, "train", 0)
-    with pytest.raises(io.InputError, match="name their data sets under `data`"):
-        Sky.simulate(10, 16, {}, 0)
-    with pytest.raises(io.InputError, match="without noise"):
-        Sky.cut(10, 16, None, write_sky(tmp_path, np.zeros((96, 96))), "train", 0)
-    with pytest.raises(io.InputError, match="no good pixel"):
-        Sky.cut(10, 16, None, write_sky(tmp_path, correlated(1, 96), np.zeros((96, 96))), "train", 0)
-    with pytest.raises(io.InputError, match=r"no file for 'f125w'.*datasets\.tsv"):
-        Sky.cut(10, 16, {"band": "f125w"}, files, "train", 0)
-
-
-# ---------------------------------------------------------------------------- point-spread functions
-
-
-@pytest.mark.parametrize("beta", [2.0, 4.0])
-def test_width_of_a_moffat_profile(beta):
-    assert moffat_width(moffat_psf(5.0, beta), 0.03) == pytest.approx(0.15, rel=1e-3)
-
-
-def test_a_psf_is_brought_to_the_width_of_a_star():
-    """Of Gaussians the widths add in squares, pixels of the scene and of the frame included."""
-    for fwhm, target, coarse in ((0.05, 0.08, FINE), (0.25, 0.187, COARSE), (0.15, 0.187, COARSE)):
-        found = match_width(gaussian_psf(fwhm, 0.03, 40), 0.03, FINE, coarse, target)
-        assert found.psf.sum() == pytest.approx(1) and found.psf.shape[0] % 2 == 1
-        assert (found.stretch < 1) == (found.gaussian == 0) == (fwhm > target)
-        pixel = coarse**2 / 12 if coarse > FINE else 0.0
-        sigma = np.sqrt((target / 2.3548) ** 2 - pixel)
-        t = (np.arange(len(found.psf)) - len(found.psf) // 2) * FINE
-        assert np.sqrt((found.psf.sum(0) * t**2).sum()) == pytest.approx(sigma, rel=0.03)
-    with pytest.raises(ValueError, match=r"no PSF of width 0\.05"):
-        match_width(gaussian_psf(0.3, 0.03, 40), 0.03, FINE, COARSE, 0.05)
-
-
-# ---------------------------------------------------------------------------- the unseen image
-
-
-def test_comparison_is_up_to_the_colour():
-    truth, keep = sky_image(64, FINE, SHARP, sources=SOURCES), np.ones((64, 64), bool)
-    keep[5, 5] = False
-    data = 2.5 * truth
-    data[5, 5] = np.nan
-    found = compared(truth, np.where(keep, data, 0.0), keep, FINE)
-    assert found["correlation"] == pytest.approx(1) and found["colour"] == pytest.approx(2.5)
-    assert found["magnitude"] == pytest.approx(-0.995, abs=1e-3)
-    assert all(found[f"residual_{low}_{high}"] < 1e-12 for low, high in BANDS)
-    blurred = compared(gaussian_filter(truth, 3), 2.5 * truth, keep | True, FINE)
-    assert blurred["correlation"] < 0.99 and blurred["residual_4_8"] > blurred["residual_0_2"]
-    assert compared(0 * truth, truth, keep, FINE)["residual_2_4"] == pytest.approx(1)
-
-
-def test_residual_power_of_a_perfect_prediction_is_the_noise():
-    g = np.random.default_rng(0)
-    truth, keep = sky_image(64, FINE, SHARP, sources=SOURCES), np.ones((64, 64), bool)
-    data = truth + 0.05 * g.standard_normal((64, 64))
-    found, floor = (
-        compared(truth, data, keep, FINE),
-        noise_shares(data, 0.05 * g.standard_normal((30, 64, 64)), FINE),
-    )
-    for (low, high), error in zip(
-        BANDS[1:], (0.18, 0.09, 0.05), strict=True
-    ):  # 1 / sqrt(cells of the band in one image)
-        assert found[f"residual_{low}_{high}"] == pytest.approx(floor[f"noise_{low}_{high}"], rel=3 * error)
-
-
-def test_error_of_a_correlation_is_that_of_independent_pixels():
-    """Of white images of correlation 0.6 it is (1 - r^2) / sqrt(n)."""
-    g = np.random.default_rng(3)
-    a, b = g.standard_normal((2, 64, 64))
-    error = correlation_error(a, 0.6 * a + 0.8 * b, np.ones((64, 64), bool))
-    assert error == pytest.approx((1 - 0.36) / 64, rel=0.3)
-
-
-def test_enlarging_keeps_places():
-    coarse, fine = (sky_image(n, s, BROAD, sources=SOURCES) for n, s in ((16, COARSE), (32, FINE)))
-    assert np.abs(enlarged(coarse, COARSE, 32, FINE) - fine)[4:-4, 4:-4].max() < 0.01 * fine.max()
-
-
-def test_modes_of_few_and_of_many_rows():
-    for shape in ((20, 50), (50, 20)):
-        W = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        V, s = modes(W)
-        assert V.shape == (shape[1], 20) and torch.allclose((V * s**2) @ V.T, W.T @ W, atol=1e-10)
-        assert torch.allclose(V.T @ V, torch.eye(20, dtype=torch.float64), atol=1e-10)
 
 
 # ---------------------------------------------------------------------------- files that cannot be used

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from skyscore.likelihoods import GaussianLikelihood, compress
+from skyscore.likelihoods.gaussian import modes
 from skyscore.operators import MatrixOperator
 
 DTYPE = torch.float64
@@ -72,3 +73,11 @@ def test_noise_must_be_positive(std):
 def test_data_must_fit_the_operator():
     with pytest.raises(ValueError, match="does not fit"):
         GaussianLikelihood(MatrixOperator(torch.eye(2)), torch.zeros(3), 1.0)
+
+
+def test_modes_of_few_and_of_many_rows():
+    for shape in ((20, 50), (50, 20)):
+        W = torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        V, s = modes(W)
+        assert V.shape == (shape[1], 20) and torch.allclose((V * s**2) @ V.T, W.T @ W, atol=1e-10)
+        assert torch.allclose(V.T @ V, torch.eye(20, dtype=torch.float64), atol=1e-10)
