@@ -56,6 +56,15 @@ def jobs(output: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
+def clear_line(done) -> str:
+    """The one line that a user must see."""
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if "skyscore: error:" in line]
+    assert len(lines) == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    return lines[0]
+
+
 @pytest.fixture(scope="session")
 def snakemake():
     return run_snakemake
