@@ -2,13 +2,15 @@
 
 Writes comparison.h5 (panels: data, truth, baselines, posterior means, standard deviations; physical units) and
 comparison.json: <problem>/<sampler>/mean_{rmse,correlation,sd} of the posterior means and the samples' spread, and the
-power spectrum of each reconstruction with its correlation with the truth scale by scale.
+power spectrum of each reconstruction with its correlation with the truth scale by scale; of real data also what was
+measured of the observation, in words, and what is taken as given.
 """
 
 import numpy as np
 import torch
 
 from skyscore import io
+from skyscore.captions import in_words
 from skyscore.problems import Panel, load_problem
 from skyscore.provenance import provenance
 from skyscore.validation.spectra import agreement, spectra
@@ -54,7 +56,12 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
         curves[name] = {"k": found["k"], **{key: v[0] for key, v in found.items() if key != "k"}}
     source = provenance(code=code)
     io.write_panels(comparison, [data, *panels], source)
-    io.write_numbers(numbers, flat, source, spectra=curves)
+    attrs = observed.observation.attrs
+    said = {
+        "stated": in_words(attrs.get("numbers", {}), observed.STATED),
+        "assumptions": attrs.get("assumptions", []),
+    }
+    io.write_numbers(numbers, flat, source, spectra=curves, **said)
 
 
 if "snakemake" in globals():

@@ -3,6 +3,8 @@
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
+TAKEN = "Taken as given (``docs/reproduction.md`` holds this against the papers):"
+
 
 def scores(flat):
     """RMSE and r of each reconstruction, by the title of its panel."""
@@ -21,6 +23,14 @@ def table(found):
     return io.csv_table(("reconstruction", "RMSE", "r"), rows)
 
 
+def given(content):
+    """What was measured of a real observation before anything was sampled, and what is taken as given."""
+    lines = [f"Measured: {'; '.join(content['stated'])}."] if content["stated"] else []
+    if content["assumptions"]:
+        lines += [TAKEN, "\n".join(f"* {text}" for text in content["assumptions"])]
+    return lines
+
+
 def main(comparison, numbers, baselines, pdf, png, caption, *, problem):
     content = io.read_json(numbers)
     found = scores(io.read_json(baselines)["numbers"] | content["numbers"])
@@ -29,6 +39,7 @@ def main(comparison, numbers, baselines, pdf, png, caption, *, problem):
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
     made = content["provenance"]
     lines = [f"Unit of the RMSE: {panels[-1].unit}.", table(found)] if found else ["The truth is not known."]
+    lines += given(content)
     io.write_text(caption, "\n\n".join([*lines, f"Revision ``{made['git_revision'][:12]}``."]) + "\n")
 
 

@@ -24,7 +24,8 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler):
     cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
     made = content["provenance"]
     origin = f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
-    io.write_text(caption, f"{chi2}; {cost}. {f'**{warning}.** ' if warning else ''}{origin}\n")
+    stated = "; ".join([chi2, *content["stated"], cost])
+    io.write_text(caption, f"{stated}. {f'**{warning}.** ' if warning else ''}{origin}\n")
 
 
 if "snakemake" in globals():

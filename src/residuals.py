@@ -2,13 +2,14 @@
 
 For each quantity that has a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the
 16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian
-products. panels.h5 holds what the figure of these samples shows.
+products, and in words what the caption states. panels.h5 holds what the figure of these samples shows.
 """
 
 import numpy as np
 import torch
 
 from skyscore import io
+from skyscore.captions import in_words
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 
@@ -27,8 +28,9 @@ def main(observation, posterior, numbers, panels, *, problem, sampler, code=None
     for key, value in made["diagnostics"].items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             flat[key] = value
+    stated = in_words(flat, observed.STATED)
     flat = {f"{problem}/{sampler}/{key}": value for key, value in flat.items()}
-    io.write_numbers(numbers, flat, source)
+    io.write_numbers(numbers, flat, source, stated=stated)
     io.write_panels(panels, observed.panels(x), source)
 
 

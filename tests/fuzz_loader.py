@@ -29,6 +29,7 @@ from skyscore import io, sums
 from skyscore.priors import load_prior
 from skyscore.problems.base import Observation
 from skyscore.problems.lens_files import read_imaging
+from skyscore.problems.radial import read_profile
 from skyscore.problems.radio_real import read_visibilities
 from skyscore.settings import SettingsError, check_config, read_table
 
@@ -66,6 +67,10 @@ def visibilities(path):
     rng = np.random.default_rng(0)
     V = rng.normal(size=40) + 1j * rng.normal(size=40)
     np.savez_compressed(path, u=rng.normal(size=40), v=rng.normal(size=40), V=V, weights=np.ones(40))
+
+
+def profile(path):
+    np.savetxt(path, np.random.default_rng(0).random((30, 2)).cumsum(0))
 
 
 def uvfits(path):
@@ -114,6 +119,11 @@ LOADERS = {
     "map": ("a.npy", lambda path: np.save(path, np.ones((8, 8))), io.read_map),
     "visibilities": ("a.npz", visibilities, read_visibilities),
     "uvfits": ("a.uvfits", uvfits, read_visibilities),
+    "profile": (
+        "a.txt",
+        lambda path: np.savetxt(path, np.random.default_rng(0).random((30, 2)).cumsum(0)),
+        read_profile,
+    ),
     "table": ("a.tsv", table, check_tsv),
     "weights": ("a.safetensors", weights, load_prior),
     "dataset": ("a.h5", dataset, io.read_dataset),

@@ -161,7 +161,9 @@ def test_figure_and_caption_of_the_comparison(compared):
 
 def test_an_observation_without_truth_is_drawn_without_numbers(lens, compared, tmp_path):
     arrays = {name: array for name, array in lens.arrays.items() if name != "truth"}
-    io.write_observation(tmp_path / "o.h5", type(lens)(lens.problem, arrays, lens.attrs))
+    real = {"assumptions": ["noise: that of the sky"]}
+    real["numbers"] = {"einstein_radius_arcsec": 1.5, "einstein_radius_error_arcsec": 0.01, "slope": 2.0}
+    io.write_observation(tmp_path / "o.h5", type(lens)(lens.problem, arrays, lens.attrs | real))
     paths = [tmp_path / name for name in ("baselines.h5", "baselines.json")]
     baselines.main(tmp_path / "o.h5", compared / "held_out.h5", *paths, problem="lens", seed=1)
     assert io.read_json(paths[1])["numbers"] == {}
@@ -170,7 +172,9 @@ def test_an_observation_without_truth_is_drawn_without_numbers(lens, compared, t
     assert set(io.read_json(out[1])["numbers"]) == {"lens/mmps/mean_sd"}
     figure = [tmp_path / name for name in ("c.pdf", "c.png", "c.rst")]
     plot_comparison.main(*out, paths[1], *figure, problem="lens")
-    assert "The truth is not known." in figure[2].read_text()
+    text = figure[2].read_text()
+    assert "The truth is not known." in text and "* noise: that of the sky\n" in text
+    assert "Measured: Einstein radius [arcsec] 1.5 +- 0.01." in text
 
 
 # ---------------------------------------------------------------------------------------------- panels
@@ -194,13 +198,12 @@ def test_figure_of_a_posterior(compared, lens, tmp_path):
     problem = load_problem(lens)
     x = torch.as_tensor(io.read_samples(compared / "mmps.h5")[0])
     io.write_panels(tmp_path / "panels.h5", problem.panels(x))
-    io.write_numbers(
-        tmp_path / "n.json", {f"lens/mmps/{k}": v for k, v in {"chi2_dof": 1.0, "nfe": 3, "nvjp": 0}.items()}
-    )
+    flat = {f"lens/mmps/{k}": v for k, v in {"chi2_dof": 1.0, "nfe": 3, "nvjp": 0}.items()}
+    io.write_numbers(tmp_path / "n.json", flat, stated=["chi2 on the arcs 1.1"])
     content = io.read_json(tmp_path / "n.json")
     content["provenance"]["seed"] = 1
     io.write_json(tmp_path / "n.json", content)
     paths = [tmp_path / name for name in ("panels.h5", "n.json", "p.pdf", "p.png", "p.rst")]
     plot_posterior.main(*paths, problem="lens", sampler="mmps")
     assert paths[3].stat().st_size > 5000
-    assert "chi2 per datum 1.000" in paths[4].read_text()
+    assert "chi2 per datum 1.000; chi2 on the arcs 1.1; 3 evaluations" in paths[4].read_text()

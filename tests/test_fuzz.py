@@ -20,6 +20,7 @@ LOADERS = (
     "map",
     "visibilities",
     "uvfits",
+    "profile",
     "table",
     "weights",
     "dataset",

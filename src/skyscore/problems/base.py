@@ -73,11 +73,13 @@ class Problem:
         pixel_scale: of the unknown image (scale_unit); unit: of `to_physical`; wcs: FITS cards or None.
         look: kind of the panels that show the unknown, "image" or "signed".
         FILES: what `from_data` reads, by role; <key> in a role is the value of that setting, or any name.
+        STATED: numbers of an observation, or of samples, that captions state, in words (:mod:`skyscore.captions`).
     """
 
     kind: ClassVar[str] = ""
     SETTINGS: ClassVar[dict[str, Any]] = {}
     FILES: ClassVar[dict[str, str]] = {}
+    STATED: ClassVar[dict[str, str]] = {}
     shape: tuple[int, int, int]
     pixel_scale: float
     scale_unit: str = "arcsec"

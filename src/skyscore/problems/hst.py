@@ -98,6 +98,7 @@ FILES = {
     "<check>_weight": "FITS image, 0 at bad pixels (may be left out)",
 }
 # fmt: on
+FEWEST = 10  # pixels that a source has, or it has no chi2 of its own
 
 
 class HSTProblem(Problem):
@@ -106,6 +107,14 @@ class HSTProblem(Problem):
     kind = "hst"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     FILES: ClassVar[dict[str, str]] = FILES
+    STATED: ClassVar[dict[str, str]] = {
+        "chi2_dof_source": "chi2 per datum where the source is brighter than the noise",
+        "sky_chi2": "chi2 per datum of blank sky",
+        "sharp_correlation": "correlation of the mean with the unseen image",
+        "sharp_sample_correlation": "of single samples",
+        "sharp_z2": "mean squared error over its expectation there",
+        "sharp_magnitude": "colour [mag, AB]",
+    }
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)
@@ -258,7 +267,8 @@ class HSTProblem(Problem):
         return compared(model, arrays["sharp"], self.sharp_keep, self.pixel_scale)
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
-        """`chi2_dof` (n,) under the measured covariance; with a truth, distances to it; and to the check image:
+        """`chi2_dof` (n,) under the measured covariance, and `chi2_dof_source` on the pixels where the mean is brighter
+        than the noise; with a truth, distances to it; and to the check image:
         `sharp_correlation` of the posterior mean, and `sharp_chi2_dof` (n,) of the samples, which never saw it.
 
         `resolved_k`: cycles per arcsec up to which the posterior mean's correlation with the truth stays above 0.5.
@@ -268,6 +278,12 @@ class HSTProblem(Problem):
         """
         x, y = x.double().cpu(), self.images.flatten()[None]
         found: dict[str, Any] = {"chi2_dof": self.chi2(x[None], y)[0].numpy(), "pixels": y.numel()}
+        model = self.operator(self.to_physical(x)).flatten(1)
+        source = model.mean(0) > self.std
+        if source.sum() >= FEWEST:
+            white = self.noise.whiten(y - self.offset - model)
+            found["chi2_dof_source"] = white[:, source].square().mean(1).numpy()
+            found["source_pixels"] = int(source.sum())
         if self.checkable:
             found |= self.checks(x)
         if "truth" in self.observation.arrays:

@@ -90,6 +90,12 @@ class KappaProblem(Problem):
     kind = "kappa"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     FILES: ClassVar[dict[str, str]] = FILES
+    STATED: ClassVar[dict[str, str]] = {
+        "clusters_kappa": "kappa at the X-ray clusters",
+        "clusters_random": "at random places",
+        "clusters_ks_e": "E mode of Kaiser-Squires at the clusters",
+        "clusters_ks_b": "B mode of Kaiser-Squires at the clusters",
+    }
     look, scale_unit = "signed", "arcmin"
 
     def __init__(self, observation: Observation, device: str = "cpu"):

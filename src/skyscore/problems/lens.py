@@ -115,6 +115,12 @@ class LensProblem(Problem):
     kind = "lens"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     FILES: ClassVar[dict[str, str]] = FILES
+    STATED: ClassVar[dict[str, str]] = {
+        "chi2_dof_bright_arcs": "chi2 per datum on the bright arcs",
+        "chi2_dof_shipped_noise": "chi2 per datum under the noise map that came with the data",
+        "einstein_radius_arcsec": "Einstein radius [arcsec]",
+        "einstein_radius_over_published": "over the published one",
+    }
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)

@@ -32,6 +32,7 @@ from ..operators.uvplane import average_cells, briggs_weights
 from .base import Observation, Panel, Problem
 from .closure import closure_misfit
 from .flux import Moments, fit_flux_scale, moments_of
+from .radial import disk_of
 from .radio_real import observe_radio
 from .radio_simulated import cell_of, simulate_radio
 from .ring import ring_diameter
@@ -65,6 +66,11 @@ SETTINGS = {
         "ring": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
             "maxItems": 2, "default": None, "unit": "arcsec",
             "description": "Real data: least and largest radius of a ring whose diameter is measured on each sample."},
+        "disk": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": None,
+            "unit": "degree", "description": "Real data: inclination and position angle (north to east) of a disk "
+                "whose radial profile is compared with a published one, the role `profile`."},
+        "rings": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "default": [], "unit": "arcsec",
+            "description": "Real data: radii near which that disk has rings."},
         "closure_interval": {"type": "number", "exclusiveMinimum": 0, "default": 300.0, "unit": "s",
             "description": "Real data: visibilities are averaged over this long before closure phases are taken."},
         "calibrate_weights": {"type": "boolean", "default": True,
@@ -96,6 +102,7 @@ SETTINGS = {
 }
 FILES = {
     "visibilities": "UVFITS, or a NumPy archive (.npz) with u, v [wavelengths], V [Jy], weights [1 / Jy^2]",
+    "profile": "text, radius [arcsec] and brightness [Jy / sr] a line: a published profile (may be left out; see disk)",
     "closure_<name>": "UVFITS whose closure phases check the image (may be left out, any number of them)",
 }
 # fmt: on
@@ -108,6 +115,14 @@ class RadioProblem(Problem):
     kind = "radio"
     SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     FILES: ClassVar[dict[str, str]] = FILES
+    STATED: ClassVar[dict[str, str]] = {
+        "chi2_dof_cells": "chi2 per datum of averages of uv cells",
+        "closure_(.*)_chi2_dof": "chi2 per closure phase of {}, never self-calibrated,",
+        "ring_diameter_microarcsec": "diameter of the ring [micro-arcsec]",
+        "profile_ratio": "radial profile over the published one, median over radii",
+        "ring_(.)_arcsec": "radius of ring {} [arcsec]",
+        "ring_(.)_published_arcsec": "published radius of ring {} [arcsec]",
+    }
 
     def __init__(self, observation: Observation, device: str = "cpu"):
         super().__init__(observation, device)
@@ -217,7 +232,7 @@ class RadioProblem(Problem):
         Keys: `chi2_dof`, of each sample, over 2 M real data; `chi2_dof_cells` likewise of the residual visibilities
         averaged in cells a quarter of 1 / field wide, which leaves fewer data and shows a misfit better;
         `closure_..._chi2_dof` on closure phases that came with the data, and `ring_diameter_microarcsec`, where asked
-        for. With a truth:
+        for; those of :class:`skyscore.problems.radial.DiskProfile`, where there is a profile. With a truth:
         root mean squares of the error of the posterior mean, CLEAN's restored image and the dirty image, over the root
         mean square of the truth (`rmse`, `rmse_clean`, `rmse_dirty`), and the same with truth and posterior mean at
         the resolution of the restoring beam (`..._at_beam`).
@@ -241,6 +256,10 @@ class RadioProblem(Problem):
         if self.settings["ring"] is not None:
             found["ring_diameter_microarcsec"] = np.array(
                 [1e6 * ring_diameter(p[0], scale, self.settings["ring"]) for p in physical.numpy()]
+            )
+        if "profile" in self.observation.arrays:
+            found |= disk_of(self.settings, self.observation.arrays["profile"], self.shape[-1]).compared(
+                physical[:, 0].numpy()
             )
         for role in self.closures:
             found[f"{role}_chi2_dof"] = self.closure_misfit(role, physical)

@@ -12,6 +12,7 @@ from scipy.optimize import nnls
 from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
 from .closure import closure_phases
+from .radial import disk_of, read_profile
 from .radio_simulated import AXES, cell_of, check_sampling
 from .sky import EAST_LEFT, sky_cards
 from .uvfits import is_uvfits, phase_center, read_uvfits
@@ -69,7 +70,8 @@ def observe_radio(
 
     Arguments:
         s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.radio`.
-        files: by role: visibilities; and `closure_...`, UVFITS files whose closure phases are a check of the image.
+        files: by role: visibilities; and perhaps a check of the image: `closure_...`, UVFITS files
+            of which closure phases are taken, `profile`, a published radial profile.
         pixels: side of the frame.
 
     Raises:
@@ -106,12 +108,15 @@ def observe_radio(
             raise InputError(f"{files[role]}: no triangle of strong visibilities; leave the row out")
         numbers[f"{role}_phases"] = len(triangles["phase"])
         arrays |= {f"{role}_{name}": array for name, array in triangles.items()}
+    if "profile" in files:
+        arrays["profile"] = read_profile(files["profile"])
+        numbers |= disk_of(s, arrays["profile"], pixels).published_numbers()
     attrs = {
         "settings": s,
         "pixels": pixels,
         "pixel_scale": scale,
         "unit": "Jy / pixel",
-        "units": {"uv": "wavelength", "visibilities": "Jy", "weights": "Jy-2"},
+        "units": {"uv": "wavelength", "visibilities": "Jy", "weights": "Jy-2", "profile": "arcsec, Jy sr-1"},
         "axes": axes_of(arrays),
         "flux_scale": 1.0,
         "flux_offset": 0.0,
@@ -135,7 +140,12 @@ def axes_of(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
         "phase": ("triangle",),
         "covariance": ("triangle",) * 2,
     }
-    return AXES | {name: of_closure[name.rsplit("_", 1)[-1]] for name in arrays if name.startswith("closure")}
+    own = {"profile": ("radius", "r, brightness")} if "profile" in arrays else {}
+    return (
+        AXES
+        | own
+        | {name: of_closure[name.rsplit("_", 1)[-1]] for name in arrays if name.startswith("closure")}
+    )
 
 
 def scatter_in_cells(
