@@ -29,7 +29,7 @@ def test_dry_run(snakemake, workflow, name):
 NEEDS = {
     "real_lens": ["sdssj1430", "sdssj1250", "sdssj1627"],
     "real_kappa": ["cosmos"],
-    "real_hst": ["cosj100018", "cosj100028"],
+    "real_hst": ["cosj100018", "cosj100024", "cosj100028"],
     "real_radio": ["as209", "m87"],
 }
 

@@ -124,7 +124,9 @@ def create(file: Path, prefix: Path) -> None:
     for distribution in held.values():
         link(distribution, folder)
     lent = tuple({sysconfig.get_path(kind) + os.sep for kind in ("purelib", "platlib")})
-    (folder / "sitecustomize.py").write_text(SEAL.format(lent=lent))
+    (folder / "sealed.py").write_text(SEAL.format(lent=lent))
+    # not sitecustomize: that of Debian's Python comes before any environment's
+    (folder / "sealed.pth").write_text("import sealed\n")
     (prefix / "conda-meta").mkdir()
     (prefix / "conda-meta" / "history").touch()
 
