@@ -29,8 +29,7 @@ from skyscore import io, sums
 from skyscore.priors import load_prior
 from skyscore.problems.base import Observation
 from skyscore.problems.lens_files import read_imaging
-from skyscore.problems.radial import read_profile
-from skyscore.problems.radio_real import read_visibilities
+from skyscore.problems.radio_real import read_profile, read_visibilities
 from skyscore.settings import SettingsError, check_config, read_table
 
 MEMORY = 6 * 2**30  # bytes of address space, torch's own included

@@ -1,8 +1,13 @@
 """Numbers in words, with their errors."""
 
+import json
+
 import pytest
+from conftest import ROOT
 
 from skyscore.captions import in_words
+from skyscore.overlays import overlaid
+from skyscore.problems import PROBLEMS
 
 NUMBERS = {
     "chi2_dof_arcs": 1.0592, "chi2_dof_arcs_p16": 1.0547, "chi2_dof_arcs_p84": 1.0629, "r": 0.97904, "r_error": 0.00712,
@@ -29,13 +34,6 @@ def test_numbers_are_said_with_their_errors(words, said):
 
 def test_every_kind_states_numbers_that_exist():
     """Of the record of the real skies: each pattern of each kind matches a number of that kind."""
-    import json
-
-    from conftest import ROOT
-
-    from skyscore.overlays import overlaid
-    from skyscore.problems import PROBLEMS
-
     record, blocks = json.loads((ROOT / "docs/results/real.json").read_text()), overlaid("real")["problems"]
     for kind, problem in PROBLEMS.items():
         names = {name for name, block in blocks.items() if block["kind"] == kind}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skyscore.io import InputError
-from skyscore.problems.radial import DiskProfile, disk_of, radial_profile, read_profile, ring_radius
+from skyscore.problems.radial import DiskProfile, disk_of, radial_profile, ring_radius
+from skyscore.problems.radio_real import read_profile
 
 SCALE, PIXELS, TILT = 0.02, 160, (35.0, 86.0)
 RINGS = [0.6, 1.0]

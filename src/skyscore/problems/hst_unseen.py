@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import io
+from ..operators.interferometry import ARCSEC
 from ..simulate.sky import Frame, Sky, read_frame
 from .hst_align import Place, alignment, blank_stamps, cut, offsets_of_sources, pixel_of, read_wcs
 from .hst_check import noise_shares
@@ -22,7 +23,6 @@ __all__ = ["Unseen", "brightness_unit", "coordinates", "matched", "observe_unsee
 
 FEWEST = 5  # sources that may move the images against each other, if by three errors; else the WCS stands
 ROTATED = 0.25  # most that a corner of the scene may be off by a rotation that is not followed [check pixel]
-STERADIAN = (180 / np.pi * 3600) ** 2  # [arcsec^2]
 
 
 class Unseen(NamedTuple):
@@ -82,7 +82,7 @@ def brightness_unit(path: str, scale: float) -> tuple[float, str]:
     unit = str(header.get("BUNIT", "")).strip()
     jansky = jansky_of_electrons(header)
     if unit.lower() in ("electrons/s", "e/s", "electron/s") and jansky:
-        return jansky * 1e-6 * STERADIAN / scale**2, "MJy/sr"
+        return jansky * 1e-6 / (scale * ARCSEC) ** 2, "MJy/sr"
     return 1.0, unit or "unit of the file"
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ..io import InputError, reading
+from ..io import InputError
+from ..operators.interferometry import ARCSEC
+from .ring import centre_of_light
 
-__all__ = ["DiskProfile", "disk_of", "radial_profile", "read_profile", "ring_radius"]
+__all__ = ["DiskProfile", "disk_of", "radial_profile", "ring_radius"]
 
-ARCSEC = 3600 * 180 / np.pi  # in a radian
 WITHIN = 0.15  # of its expected radius: where the peak of a ring is looked for
 
 
@@ -34,9 +33,7 @@ def radial_profile(
 
     The middle is the centre of light.
     """
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    bright = np.clip(image, 0, None)
-    y, x = (float((grid * bright).sum() / bright.sum()) for grid in (rows, columns))
+    y, x = centre_of_light(image)
     phi, pa = np.linspace(0, 2 * np.pi, directions, endpoint=False)[:, None], np.radians(position_angle)
     major, minor = radii * np.cos(phi), radii * np.sin(phi) * np.cos(np.radians(inclination))
     north, east = major * np.cos(pa) - minor * np.sin(pa), major * np.sin(pa) + minor * np.cos(pa)
@@ -76,7 +73,7 @@ class DiskProfile:
         """Of samples (n, H, W) in Jy / pixel, each `(n,)`: `profile_ratio`, the median over radii of theirs over the
         published one; `profile_correlation`, Pearson's r of both times r^2; and `ring_<k>_arcsec`.
         """
-        solid_angle = (self.scale / ARCSEC) ** 2
+        solid_angle = (self.scale * ARCSEC) ** 2
         found: dict[str, list[float]] = {}
         for image in images:
             profile = radial_profile(image, self.scale, self.radii, *self.tilt) / solid_angle
@@ -91,30 +88,6 @@ class DiskProfile:
 
     def _rings(self, profile: np.ndarray) -> dict[str, float]:
         return {f"ring_{k}": ring_radius(self.radii, profile, r) for k, r in enumerate(self.rings, 1)}
-
-
-def read_profile(path: str | Path) -> np.ndarray:
-    """Radius (arcsec) and brightness (Jy / sr), `(n, 2)`, of a text file of two columns.
-
-    Raises:
-        InputError: for anything else, and for radii that do not grow.
-    """
-    with (
-        reading(path, "table of a radial profile", "give radius and brightness, two numbers a line"),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("error")  # of files without a number
-        table = np.loadtxt(path, ndmin=2)
-    if (
-        table.shape[1] != 2
-        or len(table) < 2
-        or not np.isfinite(table).all()
-        or (np.diff(table[:, 0]) <= 0).any()
-    ):
-        raise InputError(
-            f"{path}: no radial profile; give radius [arcsec], growing, and brightness [Jy / sr] on each line"
-        )
-    return table
 
 
 def disk_of(s: dict[str, Any], profile: np.ndarray, pixels: int) -> DiskProfile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from scipy.optimize import nnls
 from ..io import InputError, reading
 from ..operators.uvplane import average_cells, cells_of
 from .closure import closure_phases
-from .radial import disk_of, read_profile
+from .radial import disk_of
 from .radio_simulated import AXES, cell_of, check_sampling
 from .sky import EAST_LEFT, sky_cards
 from .uvfits import is_uvfits, phase_center, read_uvfits
@@ -61,6 +62,30 @@ def read_visibilities(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndar
     if not keep.any():
         raise InputError(f"{path}: no row with a positive weight; give inverse variances [1 / Jy^2]")
     return uv[keep], found["V"][keep].astype(np.complex128), found["weights"][keep].astype(np.float64)
+
+
+def read_profile(path: str | Path) -> np.ndarray:
+    """Radius (arcsec) and brightness (Jy / sr), `(n, 2)`, of a text file of two columns.
+
+    Raises:
+        InputError: for anything else, and for radii that do not grow.
+    """
+    with (
+        reading(path, "table of a radial profile", "give radius and brightness, two numbers a line"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error")  # of files without a number
+        table = np.loadtxt(path, ndmin=2)
+    if (
+        table.shape[1] != 2
+        or len(table) < 2
+        or not np.isfinite(table).all()
+        or (np.diff(table[:, 0]) <= 0).any()
+    ):
+        raise InputError(
+            f"{path}: no radial profile; give radius [arcsec], growing, and brightness [Jy / sr] on each line"
+        )
+    return table
 
 
 def observe_radio(

@@ -10,7 +10,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-__all__ = ["ring_diameter"]
+__all__ = ["centre_of_light", "ring_diameter"]
+
+
+def centre_of_light(image: np.ndarray) -> tuple[float, float]:
+    """Row and column of the mean of `image` (H, W), its negative pixels left out."""
+    bright = np.clip(image, 0, None)
+    return tuple(float((grid * bright).sum() / bright.sum()) for grid in np.indices(image.shape))
 
 
 def ring_diameter(
@@ -22,9 +28,7 @@ def ring_diameter(
         radii: least and largest radius of a peak that is looked for, in the same unit.
         directions, steps: profiles, and points of each.
     """
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    bright = np.clip(image, 0, None)
-    y0, x0 = (float((grid * bright).sum() / bright.sum()) for grid in (rows, columns))
+    y0, x0 = centre_of_light(image)
     angle = np.linspace(0, 2 * np.pi, directions, endpoint=False)
     r = np.linspace(*radii, steps) / scale
     dy, dx = np.sin(angle)[:, None] * r, np.cos(angle)[:, None] * r

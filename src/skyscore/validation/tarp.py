@@ -113,7 +113,9 @@ def tarp(
     null = null_deviations(N, S, draws)
     p = (1 + (null >= deviation - 1e-12).sum()) / (1 + draws)
     if p < 2 / draws:  # beyond what was simulated: the continuous law bounds the discrete one from above
-        from scipy.stats import kstwo  # here: half a second for every job that loads this module
+        from scipy.stats import (
+            kstwo,  # here: slow to load, and most jobs that load this module need none of it
+        )
 
         p = min(p, float(kstwo.sf(deviation, N)))
     simultaneous, pointwise = band_of_uniform_ranks(N, S, level, draws)
@@ -215,10 +217,10 @@ def band_of_uniform_ranks(N: int, S: int, level: float, draws: int) -> tuple[np.
     At each alpha, N ECP is binomial. The simultaneous band takes the same tail probability at every alpha, the largest
     for which a share `level` of the simulated curves stays inside.
     """
-    alpha, curves = np.arange(S + 2) / (S + 1), null_curves(N, S, draws)
-    k = np.arange(N + 1)
     from scipy.stats import binom
 
+    alpha, curves = np.arange(S + 2) / (S + 1), null_curves(N, S, draws)
+    k = np.arange(N + 1)
     below = binom.cdf(k[:, None], N, alpha)  # (N + 1, S + 2)
     above = binom.sf(k[:, None] - 1, N, alpha)
     tail = np.minimum(below, above)
