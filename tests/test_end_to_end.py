@@ -139,10 +139,11 @@ def test_figures_are_redrawn_without_sampling(snakemake, finished):
     assert done.returncode == 0, done.stdout
     drawn = set(jobs(done.stdout)) - {"figures", "total"}
     rules = "\n".join(path.read_text() for path in (finished / "workflow" / "rules").glob("*.smk"))
-    # a family photo needs two real lenses, cut-outs at clusters a real map
+    # a family photo needs two real lenses, cut-outs at clusters a real map, a profile a real disk
     assert drawn == set(re.findall(r"^rule (plot_\w+):", rules, re.MULTILINE)) - {
         "plot_family",
         "plot_clusters",
+        "plot_profile",
     }
 
 

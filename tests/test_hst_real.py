@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 from astropy.io import fits
+from astropy.wcs import WCS
 from scipy.ndimage import gaussian_filter
 
 from skyscore import io
 from skyscore.problems import Observation, load_problem
 from skyscore.problems.flux import moments_of
 from skyscore.problems.hst import HSTProblem, completed
-from skyscore.problems.hst_align import alignment, offsets_of_sources, read_wcs
+from skyscore.problems.hst_align import alignment, offset_of_frames, offsets_of_sources, read_wcs
 from skyscore.problems.hst_check import compared, enlarged
 from skyscore.problems.hst_psf import match_width
 from skyscore.problems.hst_real import observe_hst
 from skyscore.problems.hst_unseen import brightness_unit
-from skyscore.simulate.sky import Sky, read_frame
+from skyscore.simulate.sky import Frame, Sky, read_frame
 
 ROOT = Path(__file__).parents[1]
 RA, DEC = 150.0, 2.0
@@ -68,6 +69,19 @@ def sky_image(
 def gaussian_psf(fwhm: float, scale: float, half: int) -> np.ndarray:
     t = np.arange(-half, half + 1) * scale
     return np.exp(-(t[:, None] ** 2 + t**2) / (2 * (fwhm / 2.3548) ** 2))
+
+
+def faint_frames(seed: int, shift: tuple[float, float], flux: float = 0.02) -> tuple[Frame, Frame]:
+    """Frames of 110 and 220 pixels with thirty faint sources; the second is off by `shift` (its pixels)."""
+    g = np.random.default_rng(seed)
+    places = g.uniform(-2.8, 2.8, (30, 2))
+    sources = [(east, north, flux, 0.08) for east, north in places]
+    broad = sky_image(110, COARSE, BROAD, sources=sources) + 0.06 * g.standard_normal((110, 110))
+    sharp = sky_image(220, FINE, SHARP, shift, sources) + 0.06 * g.standard_normal((220, 220))
+    return tuple(
+        Frame(image, *np.ones((2, *image.shape), bool), 0.06, np.zeros_like(image))
+        for image in (broad, sharp)
+    )
 
 
 @pytest.fixture
@@ -152,12 +166,36 @@ def test_centred_frames_need_no_coordinates(files):
     found, other = observe_hst(settings(centred=True), files, 32)
     assert np.array_equal(found["images"], right["images"])
     assert np.array_equal(found["sharp"], right["sharp"]) and other["wcs"].keys() == attrs["wcs"].keys()
-    # NIRCam's frame is off by a known part of a pixel: the other sources show it, or the settings say it
-    assert other["numbers"]["alignment_applied"] == 1
+    # NIRCam's frame is off by a known part of a pixel: the frames show it roughly, the other sources correct that,
+    # or the settings say it
+    n = other["numbers"]
+    assert n["alignment_applied"] == 1
+    for axis, known in zip("xy", SHIFT, strict=True):
+        rough, error = n[f"frame_offset_{axis}_arcsec"], n[f"frame_offset_{axis}_error_arcsec"]
+        assert abs(rough - known * FINE) < 3 * error < COARSE * 2
+        assert rough + n[f"shift_{axis}_arcsec"] == pytest.approx(known * FINE, abs=0.002)
     told = observe_hst(settings(centred=True, check_offset=[d * FINE for d in SHIFT]), files, 32)[1]
     assert told["numbers"]["alignment_applied"] == 0
     assert told["sharp_offset"] == pytest.approx(attrs["sharp_offset"], abs=1e-6)
     assert other["sharp_offset"] == pytest.approx(attrs["sharp_offset"], abs=0.1)
+
+
+def test_faint_frames_are_laid_on_each_other():
+    """The offset of frames without a bright source: its error is that of twelve pairs, whose offsets are known."""
+    blur = np.sqrt(BROAD**2 - SHARP**2) / 2.3548 / FINE
+    places = WCS(header(110, COARSE)), WCS(header(220, FINE))
+    box = (slice(47, 63), slice(47, 63))
+    z = []
+    for seed in range(12):
+        true = np.random.default_rng(100 + seed).uniform(-4, 4, 2)
+        frame, other = faint_frames(seed, tuple(true))
+        found, error = offset_of_frames(frame, places[0], other, places[1], blur, box)
+        z.append((found - true * FINE / COARSE) / error)
+    assert 0.4 < np.mean(np.square(z)) < 2.2 and np.abs(z).max() < 4
+    assert (error < 0.7).all()
+    with pytest.raises(ValueError, match="does not say where they belong"):
+        empty, other = faint_frames(0, (0, 0), 0.0)
+        offset_of_frames(empty, places[0], other, places[1], blur, box)
 
 
 def test_the_comparison_leaves_a_hole(files):

@@ -1,14 +1,27 @@
-"""Radial profiles of inclined disks: closed form, orientation, rings, files that cannot be used."""
+"""Radial profiles of inclined disks: closed form, orientation, rings, the figure, files that cannot be used."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from conftest import OVERLAYS, jobs
+from scipy.ndimage import gaussian_filter, map_coordinates
 
+from skyscore import io, plotting
 from skyscore.io import InputError
+from skyscore.problems import Observation, Panel
 from skyscore.problems.radial import DiskProfile, disk_of, radial_profile, ring_radius
 from skyscore.problems.radio_real import read_profile
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+import plot_profile
+
 SCALE, PIXELS, TILT = 0.02, 160, (35.0, 86.0)
 RINGS = [0.6, 1.0]
+BEAM = 0.12  # arcsec
 
 
 def brightness(r):
@@ -40,8 +53,8 @@ def test_the_profile_of_a_tilted_disk_is_its_own(tilt):
 
 def test_a_wrong_position_angle_blurs_the_rings():
     profile, image = DiskProfile(table(), SCALE, PIXELS, *TILT, RINGS), disk(60.0, 20.0)
-    right = DiskProfile(table(), SCALE, PIXELS, 60.0, 20.0, RINGS).compared(image[None])
-    mirrored = DiskProfile(table(), SCALE, PIXELS, 60.0, 160.0, RINGS).compared(image[None])
+    right = DiskProfile(table(), SCALE, PIXELS, 60.0, 20.0, RINGS).compared(image[None], BEAM)
+    mirrored = DiskProfile(table(), SCALE, PIXELS, 60.0, 160.0, RINGS).compared(image[None], BEAM)
     assert right["profile_correlation"] > 0.99 > mirrored["profile_correlation"] + 0.1
     assert profile.radii[0] == pytest.approx(3 * SCALE) and profile.radii[-1] < 0.4 * PIXELS * SCALE
 
@@ -49,14 +62,23 @@ def test_a_wrong_position_angle_blurs_the_rings():
 def test_samples_against_a_published_profile():
     """Half as bright on half of the samples; rings where they are."""
     profile = DiskProfile(table(), SCALE, PIXELS, *TILT, RINGS)
-    found = profile.compared(np.stack([disk(*TILT), 0.5 * disk(*TILT)]))
+    found = profile.compared(np.stack([disk(*TILT), 0.5 * disk(*TILT)]), BEAM)
     assert found["profile_ratio"] == pytest.approx([1.0, 0.5], rel=0.02)
+    assert found["profile_ratio_at_beam"] == pytest.approx([1.0, 0.5], rel=0.02)
     published = profile.published_numbers()
     for k, at in enumerate(RINGS, 1):
         assert published[f"ring_{k}_published_arcsec"] == pytest.approx(at, abs=0.03)
         assert found[f"ring_{k}_arcsec"] == pytest.approx(
             [published[f"ring_{k}_published_arcsec"]] * 2, abs=0.021
         )
+
+
+def test_at_the_beam_a_blurred_image_is_the_published_profile():
+    """An image that has the beam's resolution, as the published profile is seen through it: equal, and unlike it."""
+    profile = DiskProfile(table(), SCALE, PIXELS, *TILT, RINGS)
+    seen = profile.of(gaussian_filter(disk(*TILT), BEAM / 2.3548 / SCALE)[None])[0]
+    assert np.abs(seen / profile.published_at(BEAM) - 1).max() < 0.02
+    assert np.abs(seen / profile.published - 1).max() > 0.3
 
 
 def test_a_ring_is_looked_for_near_its_radius():
@@ -85,3 +107,67 @@ def test_what_a_profile_needs(tmp_path):
     with pytest.raises(InputError, match="beyond"):
         disk_of(s | {"disk": [35.0, 86.0], "rings": [1.5]}, found, PIXELS)
     assert disk_of(s | {"disk": [35.0, 86.0]}, found, PIXELS).rings == RINGS
+
+
+@pytest.fixture
+def products(tmp_path) -> list[Path]:
+    """Observation, posterior, classical images and numbers, as the workflow leaves them."""
+    paths = [tmp_path / name for name in ("o.h5", "p.h5", "b.h5", "n.json")]
+    settings = {"field": SCALE * PIXELS, "disk": list(TILT), "rings": RINGS}
+    io.write_observation(paths[0], Observation("radio", {"profile": table()}, {"settings": settings}))
+    problem = SimpleNamespace(
+        unit="Jy / pixel", pixel_scale=SCALE, scale_unit="arcsec", to_physical=lambda x: 1e-3 * x
+    )
+    x = 1e3 * torch.from_numpy(disk(*TILT)) * torch.linspace(0.9, 1.1, 5)[:, None, None, None]
+    io.write_samples(paths[1], SimpleNamespace(x=x, nfe=1.0, nvjp=0.0, diagnostics={}), problem)
+    io.write_panels(paths[2], [Panel(disk(*TILT), "clean", SCALE, "Jy / pixel", "source")])
+    numbers = {"beam_major_arcsec": 0.144, "beam_minor_arcsec": 0.1}
+    for key in ("ring_1_arcsec", "ring_2_arcsec", *(f"profile_{of}{at}" for of in ("ratio", "correlation")
+                                                   for at in ("", "_at_beam"))):  # fmt: skip
+        numbers |= {key: 0.61, f"{key}_p16": 0.6, f"{key}_p84": 0.62}
+    flat = {f"disk/mmps/{key}": value for key, value in numbers.items()}
+    io.write_numbers(paths[3], flat, {"git_revision": "f" * 40, "seed": 1})
+    return paths
+
+
+def test_the_figure_shows_samples_and_profile_in_one_unit(products, tmp_path, monkeypatch):
+    drawn = {}
+
+    def seen(radii, samples, lines, image, *more):
+        drawn.update(radii=radii, samples=samples, lines=lines, image=image, rings=more[2])
+        return draw(radii, samples, lines, image, *more)
+
+    draw = plotting.draw_profile
+    monkeypatch.setattr(plotting, "draw_profile", seen)
+    out = [tmp_path / f"profile.{kind}" for kind in ("pdf", "png", "rst")]
+    plot_profile.main(*products, *out, problem="disk", sampler="mmps")
+    assert all(path.stat().st_size > 5000 for path in out[:2])
+    known = 1e3 * brightness(drawn["radii"]) * (np.pi / 180 / 3600) ** 2  # mJy / arcsec^2
+    assert np.abs(np.median(drawn["samples"], 0) / known - 1).max() < 0.03
+    assert np.abs(drawn["lines"]["published"] / known - 1).max() < 0.01
+    assert np.abs(drawn["lines"]["CLEAN of these data"] / known - 1).max() < 0.03
+    assert list(drawn["rings"]) == pytest.approx(RINGS, abs=0.03)
+    assert drawn["image"].max() == pytest.approx(1e3 * disk(*TILT).max() / SCALE**2, rel=1e-5)
+    caption = out[2].read_text()
+    assert "0.144 x 0.100 arcsec" in caption and '"ring 2 (arcsec)", "0.610 (0.600 to 0.620)"' in caption
+
+
+def test_ellipses_of_the_figure_lie_on_the_rings():
+    """Where the ring is drawn, the disk has the brightness of the ring."""
+    image, middle = disk(60.0, 20.0), (79.2, 80.7)
+    x, y = plotting.profile.ellipse(RINGS[0] / SCALE, (60.0, 20.0))
+    on = map_coordinates(image, (middle[0] + y, middle[1] + x), order=1) / (SCALE * np.pi / 180 / 3600) ** 2
+    assert on == pytest.approx(brightness(RINGS[0]), rel=0.08)
+
+
+def test_an_observation_without_a_profile_is_said(products):
+    io.write_observation(products[0], Observation("radio", {"uv": np.zeros((1, 2))}, {"settings": {}}))
+    with pytest.raises(InputError, match="holds no published profile"):
+        plot_profile.main(*products, "a", "b", "c", problem="disk", sampler="mmps")
+
+
+def test_a_profile_is_planned_where_there_is_one(snakemake, workflow):
+    done = snakemake("-n", "real_radio", *OVERLAYS["real"], "--config", "mirror=mirror", cwd=workflow)
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout)["plot_profile"] == 1
+    assert "results/real/figures/profile_as209_mmps.pdf" in done.stdout

@@ -231,3 +231,35 @@ rule control:
         "Certifying samplers whose error is known: the test of the tests"
     script:
         "../../src/control.py"
+
+
+rule collect_numbers:
+    input:
+        numbers=measured(config["target"]),
+    output:
+        numbers=report(
+            "<results>/numbers.json",
+            caption="../report/numbers.rst",
+            category="Numbers",
+            labels={"table": "all numbers"},
+        ),
+        tex="<results>/numbers.tex",
+        table="<results>/numbers.rst",
+        provenance="<results>/provenance.json",
+    log:
+        "<logs>/collect_numbers.log",
+    benchmark:
+        "<benchmarks>/collect_numbers.tsv"
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(500),
+        runtime=5,
+    params:
+        settings=settings.decisive(config),
+    message:
+        "Collecting all numbers"
+    script:
+        "../../src/collect_numbers.py"

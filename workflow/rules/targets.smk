@@ -79,13 +79,13 @@ def of_family(pattern):
     ]
 
 
-def at_clusters(target, kind=None):
-    """Figures of the real maps that come with clusters as a check, by the sampler that the report leads with."""
-    maps = problems_of("real", "kappa") if target == "real" and kind in (None, "kappa") else []
+def with_role(figure, role, target, kind, of_kind):
+    """Figures of the real problems of a kind that come with files of a role, by the sampler that the report leads with."""
+    names = problems_of("real", of_kind) if target == "real" and kind in (None, of_kind) else []
     return [
-        f"<results>/figures/clusters_{name}_{default_sampler(name)}.pdf"
-        for name in maps
-        if "clusters" in known_roles(name)
+        f"<results>/figures/{figure}_{name}_{default_sampler(name)}.pdf"
+        for name in names
+        if role in known_roles(name)
     ]
 
 
@@ -146,7 +146,8 @@ def figures(target, kind=None):
         *(f"<results>/figures/comparison_{problem}.pdf" for problem in problems_of(target, kind)),
         *(f"<results>/figures/exercise_{exercise}.pdf" for exercise in exercises_of(target)),
         *(["<results>/figures/family.pdf"] if len(family_of(target, kind)) > 1 else []),
-        *at_clusters(target, kind),
+        *with_role("clusters", "clusters", target, kind, "kappa"),
+        *with_role("profile", "profile", target, kind, "radio"),
         *(["<results>/figures/slic.pdf"] if slic_of(target) else []),
         *(["<results>/figures/exact.pdf"] if exact_of(target) else []),
     ]

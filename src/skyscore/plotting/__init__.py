@@ -10,6 +10,7 @@ from .exercises import draw_exercise
 from .family import Member, draw_family
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
+from .profile import draw_profile
 from .slic import draw_slic
 from .validation import draw_certificates, draw_coverage, draw_moments
 
@@ -26,6 +27,7 @@ __all__ = [
     "draw_moments",
     "draw_panels",
     "draw_prior",
+    "draw_profile",
     "draw_slic",
     "mosaic",
 ]

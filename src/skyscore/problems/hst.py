@@ -73,9 +73,10 @@ SETTINGS = {
         "centred": {"type": "boolean", "default": False,
             "description": "Real data: both frames are cut-outs with north up and `position` in their middle, whatever "
                 "their headers say."},
-        "check_offset": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-            "default": [0.0, 0.0], "unit": "arcsec",
-            "description": "Real data, centred: where `position` is in the check's frame, off its middle (x, y)."},
+        "check_offset": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+            "default": None, "unit": "arcsec",
+            "description": "Real data, centred: where `position` is in the check's frame, off its middle (x, y); null "
+                "measures it, by what both frames show around the object."},
         "hole": {"type": "number", "minimum": 0, "default": 0.0, "unit": "arcsec",
             "description": "Real data: radius around the middle that the comparison with the check leaves out, such as "
                 "a lens of another colour than its arcs."},
@@ -110,6 +111,7 @@ class HSTProblem(Problem):
     STATED: ClassVar[dict[str, str]] = {
         "chi2_dof_source": "chi2 per datum where the source is brighter than the noise",
         "sky_chi2": "chi2 per datum of blank sky",
+        "frame_offset_([xy])_arcsec": "measured offset of the frames in {} [arcsec]",
         "sharp_correlation": "correlation of the mean with the unseen image",
         "sharp_sample_correlation": "of single samples",
         "sharp_z2": "mean squared error over its expectation there",

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 from .. import io
 from ..simulate.sky import Frame, corners
+from .hst_check import drawn_correlations
 from .sky import wcs_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "alignment",
     "blank_stamps",
     "cut",
+    "offset_of_frames",
     "offsets_of_sources",
     "pixel_of",
     "place_stamp",
@@ -25,6 +27,11 @@ __all__ = [
 BRIGHT = 8.0  # peak of the sources that align the frames, on the broad frame [core sigma]
 REACH = 5  # half-side of the box around each [pixel]
 ROUNDS = 6  # of the fit of a shift, each linear
+SMOOTHED = 2.5  # Gaussian in front of the correlation of whole frames: faint sources stand out [pixel]
+CLIPPED = 5.0  # what is brighter counts as this [sigma of the smoothed noise]
+TRIED, STEP = 5.0, 0.5  # shifts whose correlation is taken [pixel]
+WORST = 1.5  # error of a shift that is still one: noise alone has two to three [pixel]
+PATCH = 24  # side of the blocks that are drawn for the error of their best, wider than a source [pixel]
 
 
 class Place(NamedTuple):
@@ -104,6 +111,60 @@ def offsets_of_sources(
         if np.abs(shift).max() < 2:
             found.append(shift)
     return np.array(found).reshape(-1, 2)
+
+
+def offset_of_frames(
+    frame: Frame, wcs, other: Frame, other_wcs, blur: float, apart: tuple[slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As offsets_of_sources, but one shift (x, y) of the whole frame, `(2,)`, where no source is bright enough.
+
+    It is the one at which both images, smoothed, correlate best outside of the box `apart`, and its error the scatter
+    of the best when blocks of the frame are drawn with replacement.
+
+    Raises:
+        ValueError: if it is at the edge of what was tried, or its error larger than WORST.
+    """
+    y, x = np.indices(frame.image.shape)
+    u, v = other_wcs.world_to_pixel_values(*wcs.pixel_to_world_values(x, y))
+    J = alignment(wcs, other_wcs, *(n / 2 for n in frame.image.shape[::-1]))[1]
+    width = float(np.hypot(SMOOTHED * np.sqrt(np.linalg.det(J)), blur))
+    here, there = levelled(frame, SMOOTHED), levelled(other, width)
+    margin = TRIED * np.abs(J).sum() + width
+    inside = [(c > margin) & (c < n - 1 - margin) for c, n in zip((v, u), other.image.shape, strict=True)]
+    keep = frame.good & inside[0] & inside[1]
+    keep[apart] = False
+    steps = np.arange(-TRIED, TRIED + STEP / 2, STEP)
+    shifts = np.array([(dx, dy) for dy in steps for dx in steps])
+    moved = [map_coordinates(there, (v + (J @ d)[1], u + (J @ d)[0]), order=1) for d in shifts]
+    r = drawn_correlations(np.array(moved), here, keep, PATCH)
+    found = np.array([best_of(one.reshape(len(steps), -1), steps) for one in r])
+    error = found[1:].std(0)
+    if np.abs(found[0]).max() > TRIED - STEP or error.max() > WORST:
+        raise ValueError(
+            f"what is in both frames around the object does not say where they belong within {TRIED:g} pixels "
+            f"(best at {found[0].round(1).tolist()}, uncertain by {error.round(1).tolist()})"
+        )
+    return found[0], error
+
+
+def levelled(frame: Frame, sigma: float) -> np.ndarray:
+    """A frame smoothed by a Gaussian, cut off at CLIPPED sigma of its noise: no source outweighs all others."""
+    smooth = gaussian_filter(np.where(frame.good, frame.image, 0.0), sigma)
+    top = CLIPPED * 1.4826 * np.median(np.abs(smooth[frame.blank]))
+    return np.clip(smooth, -top, top)
+
+
+def best_of(r: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Where r, on a grid of shifts (y, x), is largest, (x, y): the vertices of parabolas through its largest value."""
+    at = np.unravel_index(r.argmax(), r.shape)
+    found = []
+    for axis in (1, 0):
+        line, k = np.take(r, at[1 - axis], 1 - axis), min(max(at[axis], 1), len(steps) - 2)
+        low, middle, high = line[k - 1 : k + 2]
+        bend = low - 2 * middle + high
+        off = 0.5 * (low - high) / bend if bend < 0 else 0.0
+        found.append(steps[k] + np.clip(off, -1, 1) * (steps[1] - steps[0]))
+    return np.array(found)
 
 
 def place_stamp(wcs, position: list[float], side: int, shape: tuple[int, int], path: str) -> Place:

@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates
 
 from ..validation.spectra import correlation, spectra
 
-__all__ = ["BANDS", "colour_of", "compared", "enlarged", "noise_shares"]
+__all__ = ["BANDS", "colour_of", "compared", "drawn_correlations", "enlarged", "noise_shares"]
 
 BANDS = ((0, 2), (2, 4), (4, 8), (8, 16))  # [cycles / arcsec]
 BLOCK = 8  # side of the blocks that are drawn for the error of a correlation [pixel]
@@ -29,21 +29,36 @@ def colour_of(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
     return float((model[keep] * data[keep]).sum()) / norm if norm > 0 else 0.0
 
 
-def correlation_error(model: np.ndarray, data: np.ndarray, keep: np.ndarray, seed: int = 0) -> float:
-    """Standard deviation of Pearson's r when blocks of pixels, which correlate, are drawn with replacement."""
-    g, (H, W) = np.random.default_rng(seed), data.shape
-    number = np.add.outer(np.arange(H) // BLOCK * -(-W // BLOCK), np.arange(W) // BLOCK)
-    sums = np.array(  # of 1, m, d, mm, dd, md in every block
-        [
-            np.bincount(number[keep], v[keep], number.max() + 1)
-            for v in (np.ones_like(data), model, data, model**2, data**2, model * data)
-        ]
-    )
-    drawn = g.integers(sums.shape[1], size=(DRAWS, sums.shape[1]))
-    n, m, d, mm, dd, md = sums[:, drawn].sum(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = (md - m * d / n) / np.sqrt((mm - m**2 / n) * (dd - d**2 / n))
-    return float(np.nanstd(r))
+def drawn_correlations(
+    models: np.ndarray, data: np.ndarray, keep: np.ndarray, block: int = BLOCK, seed: int = 0
+) -> np.ndarray:
+    """Pearson's r of each model (n, H, W) with data (H, W) over the pixels kept, `(1 + DRAWS, n)`.
+
+    The first row is that of all pixels, in the others square blocks of pixels, which correlate, are drawn with
+    replacement.
+    """
+    (H, W), g = data.shape, np.random.default_rng(seed)
+    number = np.add.outer(np.arange(H) // block * -(-W // block), np.arange(W) // block)[keep]
+    blocks = np.unique(number, return_inverse=True)[1]
+    B, d = blocks.max() + 1, data[keep]
+    drawn = np.concatenate((np.ones((1, B)), g.multinomial(B, np.full(B, 1 / B), DRAWS)))
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        return drawn @ np.bincount(blocks, values, B)
+
+    n, sum_d, sum_dd = sums(np.ones_like(d)), sums(d), sums(d**2)
+    found = []
+    for m in (model[keep] for model in models):
+        sum_m, sum_mm, sum_md = sums(m), sums(m**2), sums(m * d)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variances = (sum_mm - sum_m**2 / n) * (sum_dd - sum_d**2 / n)
+            found.append((sum_md - sum_m * sum_d / n) / np.sqrt(variances))
+    return np.stack(found, 1)
+
+
+def correlation_error(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
+    """Standard deviation of Pearson's r over draws of blocks."""
+    return float(np.nanstd(drawn_correlations(model[None], data, keep)[1:]))
 
 
 def band_powers(image: np.ndarray, scale: float) -> list[float]:

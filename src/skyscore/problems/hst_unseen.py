@@ -13,7 +13,16 @@ import numpy as np
 from .. import io
 from ..operators.interferometry import ARCSEC
 from ..simulate.sky import Frame, Sky, read_frame
-from .hst_align import Place, alignment, blank_stamps, cut, offsets_of_sources, pixel_of, read_wcs
+from .hst_align import (
+    Place,
+    alignment,
+    blank_stamps,
+    cut,
+    offset_of_frames,
+    offsets_of_sources,
+    pixel_of,
+    read_wcs,
+)
 from .hst_check import noise_shares
 from .hst_psf import REACH, Matched, match_width
 from .hst_simulated import moffat_psf
@@ -134,6 +143,32 @@ def shares_of_noise(
     return {f"sharp_{key}": value for key, value in shares.items()}
 
 
+def measured_offset(
+    s: dict[str, Any],
+    files: dict[str, str],
+    frame: Frame,
+    wcs,
+    sharp: Frame,
+    blur: float,
+    box: tuple[slice, slice],
+) -> tuple[list[float], dict[str, float]]:
+    """Where the position is in a centred check, off its middle (x, y; arcsec), and the numbers that say so.
+
+    Raises:
+        InputError: if the two frames do not show it.
+    """
+    placed = coordinates(files[s["check"]], s, "scale", sharp.image.shape)
+    try:
+        shift, error = offset_of_frames(frame, wcs, sharp, placed, blur, box)
+    except ValueError as problem:
+        raise io.InputError(f"{files[s['check']]}: {problem}; measure it and set check_offset") from problem
+    off = [float(v) * s["data_scale"] for v in shift]
+    numbers = {f"frame_offset_{axis}_arcsec": v for axis, v in zip("xy", off, strict=True)}
+    for axis, v in zip("xy", error, strict=True):
+        numbers[f"frame_offset_{axis}_error_arcsec"] = float(v) * s["data_scale"]
+    return off, numbers
+
+
 def observe_unseen(
     s: dict[str, Any], files: dict[str, str], frame: Frame, wcs, place: Place, side: int, pixels: int
 ) -> Unseen:
@@ -153,7 +188,12 @@ def observe_unseen(
     sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # its settings are in pixels of the frame
     own = sky | {"reach": ratio * sky["reach"], "grow": round(ratio * sky["grow"])}
     sharp = read_frame(files, check, own)
-    sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape, s["check_offset"])
+    blur = np.sqrt(max(s["psf_fwhm"] ** 2 - s["sharp_fwhm"] ** 2, 0)) / 2.355 / scale
+    box = tuple(slice(c, c + side) for c in place.corner)
+    off, numbers = s["check_offset"] or [0.0, 0.0], {}
+    if s["centred"] and s["check_offset"] is None:
+        off, numbers = measured_offset(s, files, frame, wcs, sharp, blur, box)
+    sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape, off)
     middle = (place.corner[1] + (side - 1) / 2, place.corner[0] + (side - 1) / 2)
     there, J = alignment(wcs, sharp_wcs, *middle)
     rotation = float(np.degrees(np.arctan2(J[1, 0] - J[0, 1], J[0, 0] + J[1, 1])))
@@ -162,8 +202,6 @@ def observe_unseen(
             f"{files[check]}: turned by {rotation:.2f} degrees against {files[s['band']]}, or mirrored; resample it "
             "first"
         )
-    blur = np.sqrt(max(s["psf_fwhm"] ** 2 - s["sharp_fwhm"] ** 2, 0)) / 2.355 / scale
-    box = tuple(slice(c, c + side) for c in place.corner)
     offsets = offsets_of_sources(frame, wcs, sharp, sharp_wcs, blur, box)
     shift, error = np.zeros(2), np.zeros(2)
     if len(offsets) > 1:
@@ -190,7 +228,7 @@ def observe_unseen(
         "sharp_psf": psf.psf,
         "offsets": offsets * coarse,
     }
-    numbers = {
+    numbers |= {
         "sharp_std": sharp.std * factor,
         "wcs_rotation_degree": rotation,
         "alignment_sources": len(offsets),

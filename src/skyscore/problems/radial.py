@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ..io import InputError
 from ..operators.interferometry import ARCSEC
@@ -13,6 +14,7 @@ from .ring import centre_of_light
 
 __all__ = ["DiskProfile", "disk_of", "radial_profile", "ring_radius"]
 
+FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in sigma
 WITHIN = 0.15  # of its expected radius: where the peak of a ring is looked for
 
 
@@ -63,28 +65,48 @@ class DiskProfile:
     def __init__(self, table, scale: float, pixels: int, inclination: float, position_angle: float, rings):
         self.scale, self.tilt, self.rings = scale, (inclination, position_angle), list(rings)
         self.radii = np.arange(3 * scale, 0.4 * pixels * scale, scale / 5)
-        self.published = np.interp(self.radii, *np.asarray(table).T)
+        self.table = np.asarray(table, dtype=float)
+        self.published = np.interp(self.radii, *self.table.T)
+
+    def published_at(self, beam: float) -> np.ndarray:
+        """The published profile (Jy / sr) as a round beam of this width (arcsec) shows it."""
+        pixel = self.scale / 5
+        side = 2 * math.ceil(1.3 * self.radii[-1] / pixel) + 1
+        inclination, pa = np.radians(self.tilt)
+        y, x = (np.indices((side, side)) - side // 2) * pixel
+        along, across = y * np.cos(pa) - x * np.sin(pa), y * np.sin(pa) + x * np.cos(pa)
+        brightness = np.interp(np.hypot(along, across / np.cos(inclination)), *self.table.T, right=0.0)
+        return radial_profile(gaussian_filter(brightness, beam / FWHM / pixel), pixel, self.radii, *self.tilt)
 
     def published_numbers(self) -> dict[str, float]:
         """`ring_<k>_published_arcsec`."""
         return {f"{key}_published_arcsec": v for key, v in self._rings(self.published).items()}
 
-    def compared(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Of samples (n, H, W) in Jy / pixel, each `(n,)`: `profile_ratio`, the median over radii of theirs over the
-        published one; `profile_correlation`, Pearson's r of both times r^2; and `ring_<k>_arcsec`.
-        """
+    def of(self, images: np.ndarray) -> np.ndarray:
+        """Profiles (Jy / sr) of images (n, H, W) in Jy / pixel, `(n, len(radii))`."""
         solid_angle = (self.scale * ARCSEC) ** 2
-        found: dict[str, list[float]] = {}
-        for image in images:
-            profile = radial_profile(image, self.scale, self.radii, *self.tilt) / solid_angle
-            lifted = [p * self.radii**2 for p in (profile, self.published)]
-            row = {"profile_correlation": np.corrcoef(*lifted)[0, 1]}
-            bright = self.published > 0
-            row["profile_ratio"] = np.median(profile[bright] / self.published[bright])
-            row |= {f"{key}_arcsec": v for key, v in self._rings(profile).items()}
-            for key, value in row.items():
-                found.setdefault(key, []).append(float(value))
-        return {key: np.array(values) for key, values in found.items()}
+        profiles = [radial_profile(one, self.scale, self.radii, *self.tilt) for one in images]
+        return np.stack(profiles) / solid_angle
+
+    def compared(self, images: np.ndarray, beam: float) -> dict[str, np.ndarray]:
+        """Of samples (n, H, W) in Jy / pixel, each `(n,)`: `profile_ratio`, the median over radii of theirs over the
+        published one; `profile_correlation`, Pearson's r of both times r^2; `ring_<k>_arcsec`; and ratio and
+        correlation of both as a round beam of this width (arcsec) shows them, `profile_..._at_beam`.
+        """
+        blurred = gaussian_filter(images, (0, *2 * [beam / FWHM / self.scale]))
+        pairs = {
+            "": (self.of(images), self.published),
+            "_at_beam": (self.of(blurred), self.published_at(beam)),
+        }
+        found = {}
+        for end, (profiles, published) in pairs.items():
+            bright, lifted = published > 0, published * self.radii**2
+            found[f"profile_ratio{end}"] = np.median(profiles[:, bright] / published[bright], 1)
+            found[f"profile_correlation{end}"] = np.array(
+                [np.corrcoef(one, lifted)[0, 1] for one in profiles * self.radii**2]
+            )
+        rings = [self._rings(one) for one in pairs[""][0]]
+        return found | {f"{key}_arcsec": np.array([ring[key] for ring in rings]) for key in rings[0]}
 
     def _rings(self, profile: np.ndarray) -> dict[str, float]:
         return {f"ring_{k}": ring_radius(self.radii, profile, r) for k, r in enumerate(self.rings, 1)}

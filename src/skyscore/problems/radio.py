@@ -120,6 +120,7 @@ class RadioProblem(Problem):
         "closure_(.*)_chi2_dof": "chi2 per closure phase of {}, never self-calibrated,",
         "ring_diameter_microarcsec": "diameter of the ring [micro-arcsec]",
         "profile_ratio": "radial profile over the published one, median over radii",
+        "profile_correlation_at_beam": "correlation with it, both times radius squared and at the beam",
         "ring_(.)_arcsec": "radius of ring {} [arcsec]",
         "ring_(.)_published_arcsec": "published radius of ring {} [arcsec]",
     }
@@ -259,7 +260,7 @@ class RadioProblem(Problem):
             )
         if "profile" in self.observation.arrays:
             found |= disk_of(self.settings, self.observation.arrays["profile"], self.shape[-1]).compared(
-                physical[:, 0].numpy()
+                physical[:, 0].numpy(), math.sqrt(beam.major * beam.minor)
             )
         for role in self.closures:
             found[f"{role}_chi2_dof"] = self.closure_misfit(role, physical)

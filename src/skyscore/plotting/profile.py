@@ -1,0 +1,78 @@
+"""Radial brightness profile of a disk: posterior samples against a published one that no sampler saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import COLOURS, MAPS, STYLE, bare, colour_bar, limits, plt, scale_bar
+
+__all__ = ["draw_profile"]
+
+LINES = (("black", "--"), (COLOURS[2], "-."), (COLOURS[1], ":"))  # colour and dashes of the other profiles
+
+
+def draw_profile(
+    radii: np.ndarray,
+    samples: np.ndarray,
+    lines: Mapping[str, np.ndarray],
+    image: np.ndarray,
+    scale: float,
+    tilt: tuple[float, float],
+    rings: Mapping[float, str],
+    middle: tuple[float, float],
+    title: str = "",
+) -> Figure:
+    """The image with its rings; profiles on a logarithmic scale, and times r^2, where rings are peaks.
+
+    Arguments:
+        radii: `(R,)`, along the major axis (arcsec).
+        samples: profiles of posterior samples `(n, R)` (mJy / arcsec^2), shown by their median, 68 and 95 per cent.
+        lines: other profiles `(R,)` by name.
+        image: (H, W) of the mean (mJy / arcsec^2), north up, east left. scale: its pixel (arcsec).
+        tilt: inclination and position angle (degree). rings: how the ring at a radius (arcsec) is called.
+        middle: of the disk in the image (y, x).
+    """
+    low, under, median, over, high = np.quantile(samples, [0.025, 0.16, 0.5, 0.84, 0.975], axis=0)
+    with plt.rc_context(STYLE):
+        figure, (left, centre, right) = plt.subplots(1, 3, figsize=(11.5, 3.6), width_ratios=[1.15, 1.2, 1.2])
+        shown = left.imshow(image, origin="lower", cmap=MAPS["image"], norm=limits("image", [image]))
+        for radius in rings:
+            x, y = ellipse(radius / scale, tilt)
+            left.plot(middle[1] + x, middle[0] + y, "w--", lw=0.7)
+        left.set_title("posterior mean")
+        scale_bar(left, image.shape, scale)
+        bare(left)
+        colour_bar(figure, shown, left, "mJy / arcsec$^2$", shrink=0.9, pad=0.03)
+        for axes, power in ((centre, 0), (right, 2)):
+            r = radii**power
+            axes.fill_between(radii, r * low, r * high, color=COLOURS[0], alpha=0.2, lw=0, label="95 %")
+            axes.fill_between(radii, r * under, r * over, color=COLOURS[0], alpha=0.4, lw=0, label="68 %")
+            axes.plot(radii, r * median, color=COLOURS[0], lw=1.4, label="median of the samples")
+            for (name, line), (colour, dashes) in zip(lines.items(), LINES, strict=False):
+                axes.plot(radii, r * line, color=colour, ls=dashes, lw=1.2, label=name)
+            for radius in rings:
+                axes.axvline(radius, color="0.6", lw=0.7, zorder=0)
+            axes.set_xlabel("radius (arcsec)")
+            axes.set_xlim(radii[0], radii[-1])
+        for radius, name in rings.items():
+            style = {"ha": "right", "va": "top", "rotation": 90, "fontsize": 7, "color": "0.4"}
+            centre.text(radius, 0.98, name, transform=centre.get_xaxis_transform(), **style)
+        centre.set(yscale="log", title="brightness (mJy / arcsec$^2$)")
+        centre.set_ylim(0.7 * min(np.min(v[v > 0]) for v in (median, *lines.values())), None)
+        right.set(title="brightness x radius$^2$ (mJy)")
+        right.set_ylim(0, None)
+        right.legend(fontsize=7, frameon=False, loc="upper left")
+        if title:
+            figure.suptitle(title)
+    return figure
+
+
+def ellipse(radius: float, tilt: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows, off the middle, of the ellipse that a circle in the disk is seen as (north up, east left)."""
+    inclination, pa = np.radians(tilt)
+    phi = np.linspace(0, 2 * np.pi, 200)
+    major, minor = radius * np.cos(phi), radius * np.sin(phi) * np.cos(inclination)
+    return -(major * np.sin(pa) + minor * np.cos(pa)), major * np.cos(pa) - minor * np.sin(pa)
