@@ -13,6 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 TORCH_INDEX ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+COMPARED := .venv/.compared
 # no question is ever asked and nothing is looked up but the packages
 export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,7 +26,7 @@ help:  ## this list
 demo: $(INSTALLED)  ## everything at laptop scale: priors, four problems, certificates, exact benchmark, figures, numbers
 	snakemake --cores $(CORES)
 
-test: $(INSTALLED) lint  ## the whole test suite, formatting and lint included
+test: $(INSTALLED) $(COMPARED) lint  ## the whole test suite, formatting and lint included
 	pytest -n 2 --dist loadfile --no-loadscope-reorder  # one process a core of two; fixtures belong to files
 
 test-conda: $(INSTALLED)  ## the test configuration, each rule in an environment of its own (a stand-in for conda; no network)
@@ -42,7 +43,7 @@ lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 	snakefmt --check --compact-diff Snakefile workflow
 	snakemake --lint
 
-bench: $(INSTALLED)  ## the ratios the README quotes, into results/bench.json
+bench: $(INSTALLED) $(COMPARED)  ## the ratios the README quotes, into results/bench.json; azula beside
 	python -m skyscore.bench
 
 docs: $(INSTALLED)  ## numbers and pictures of the runs in results/, rule graph and messages into README.md and docs/
@@ -65,4 +66,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.lock)"
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# what it is measured against, without what that asks for
+$(COMPARED): requirements.bench.lock $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.bench.lock
 	@touch $@

@@ -13,6 +13,7 @@ def main(simulations, ensemble, numbers, *, problem, sampler, seed, code=None):
     made, (samples, ancestry, about) = io.read_simulations(simulations), io.read_ensemble(ensemble)
     flat = {"simulations": made.drawn, "samples": samples.shape[1]}
     flat |= {"ensemble_nfe": about["nfe"], "ensemble_nvjp": about["nvjp"]}
+    flat["ensemble_seconds"] = about["seconds"] / (samples.shape[0] * samples.shape[1])
     curves = {}
     for prefix, part in by_origin(made.drawn, len(samples)):
         labels = None if ancestry is None else ancestry[part]

@@ -97,6 +97,24 @@ def test_cluster_profiles(snakemake, workflow, name):
     assert with_gpu == (trained if name == "slurm" else set(asked))  # {resources.gpu} must stand for a number
 
 
+def test_a_glance_at_full_scale_has_its_sizes(snakemake, workflow):
+    """config/glance.yaml over paper.yaml: the same kinds of jobs, the same pixels and networks, a few steps."""
+    told = (
+        'print("sized:", *(f"{k}={v[\'pixels\']}" for k, v in sorted(config["datasets"].items())))',
+        'print("networks:", *(str(p["network"]["channels"]) for p in config["priors"].values()))',
+        'print("at most:", max(s["steps"] for s in config["samplers"].values()))',
+    )
+    probe(workflow, "\n".join(told))
+    both = [*OVERLAYS["paper"], "config/glance.yaml"]
+    full, glance = (snakemake("-n", *files, cwd=workflow) for files in (OVERLAYS["paper"], both))
+    assert glance.returncode == 0, glance.stdout
+    for line in ("sized", "networks"):
+        found = [re.search(f"^{line}: (.*)$", done.stdout, re.M)[1] for done in (full, glance)]
+        assert found[0] == found[1]
+    assert set(jobs(full.stdout)) == set(jobs(glance.stdout))
+    assert int(re.search(r"^at most: (\d+)", glance.stdout, re.M)[1]) <= 24
+
+
 def test_groups_of_the_slurm_profile_are_rules(root):
     profile = yaml.safe_load((root / "profiles" / "slurm" / "profile.yaml").read_text())
     assert set(profile["groups"]) <= rules_of_workflow()

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from . import io
+from .bench_azula import bench_azula
 from .bench_scaling import (
     bench_network,
     bench_observations,
@@ -107,6 +108,7 @@ def main() -> None:
         ("network", lambda: bench_network(prior["network"], device)),
         ("sampling", lambda: seconds_per_sample(prior["network"], device)),
         ("observations", lambda: bench_observations(prior["network"], device)),
+        ("azula", lambda: bench_azula(prior["network"], device)),
         ("survey", lambda: bench_survey(config, device)),
         ("planning", lambda: bench_planning(config)),
     ):

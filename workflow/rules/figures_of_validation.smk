@@ -68,6 +68,40 @@ rule plot_moments:
         "../../src/plot_moments.py"
 
 
+rule plot_samplers:
+    input:
+        tests=lambda wildcards: tests_of_samplers(config["target"], wildcards.scope),
+        exact=exact_numbers(config["target"]),
+    output:
+        pdf="<results>/figures/samplers_{scope}.pdf",
+        png=report(
+            "<results>/figures/samplers_{scope}.png",
+            caption="../report/samplers.rst",
+            category="Validation",
+            labels={"figure": "{scope} samplers side by side"},
+        ),
+        caption="<results>/figures/samplers_{scope}.rst",
+        numbers="<results>/samplers_{scope}.json",
+    log:
+        "<logs>/plot_samplers/{scope}.log",
+    benchmark:
+        "<benchmarks>/plot_samplers/{scope}.tsv"
+    wildcard_constraints:
+        scope="validated|all",
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=10,
+    params:
+        order=lambda wildcards: samplers_compared(config["target"], wildcards.scope),
+    message:
+        "Drawing {wildcards.scope} samplers side by side"
+    script:
+        "../../src/plot_samplers.py"
+
+
 rule plot_certificates:
     input:
         certificates=certificates_of(certified_of(config["target"])),

@@ -140,6 +140,7 @@ def figures(target, kind=None):
         *(f"<results>/figures/coverage_{problem}.pdf" for problem in certified_of(target, kind)),
         *(f"<results>/figures/moments_{problem}.pdf" for problem in certified_of(target, kind)),
         *(["<results>/figures/certificates.pdf"] if certified_of(target) else []),
+        *(["<results>/figures/samplers_validated.pdf"] if certified_of(target) and kind is None else []),
         *(["<results>/figures/control.pdf"] if certified_of(target) else []),
         *(f"<results>/figures/prior_{prior}.pdf" for prior in priors_of(target, kind)),
         *each("<results>/figures/{problem}_{sampler}.pdf", target, kind),
@@ -191,10 +192,20 @@ def products(target, kind=None):
     return wanted
 
 
-def every_sampler(target):
-    """Certificates of all samplers of all problems, validated by default or not."""
+def samplers_compared(target, scope):
+    """Samplers of each problem that gets certificates: those validated by default, or all of them."""
+    return {
+        name: validated_samplers(name) if scope == "validated" else config["problems"][name]["samplers"]
+        for name in certified_of(target)
+    }
+
+
+def tests_of_samplers(target, scope):
+    """Tests and certificates of these samplers."""
     return [
-        path for name in certified_of(target) for path in tests_of(name, config["problems"][name]["samplers"])
+        path
+        for problem, samplers in samplers_compared(target, scope).items()
+        for path in tests_of(problem, samplers)
     ]
 
 

@@ -164,7 +164,7 @@ rule exact:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         settings=exact_settings,
         seed=config["seed"],  # the same tasks for every sampler
-        code=code_version("validation", "samplers", "priors", "likelihoods", "operators"),
+        code=code_version("validation/exact", "samplers", "priors", "likelihoods", "operators"),
     message:
         "Measuring {wildcards.sampler} against exact posteriors ({wildcards.task})"
     script:

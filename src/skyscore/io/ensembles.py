@@ -64,7 +64,8 @@ def read_ensemble(
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and attributes of an ensemble, in one file or parts.
 
-    `nfe` and `nvjp` are means over simulations; other attributes are those of the first part.
+    `nfe` and `nvjp` are means over simulations, `seconds` is the time of all parts together (0 of files that do not
+    say); other attributes are those of the first part.
 
     Raises:
         InputError: if the parts do not follow one another.
@@ -86,4 +87,5 @@ def read_ensemble(
     for key in ("nfe", "nvjp"):
         if key in attrs[0]:
             attrs[0][key] = float(np.dot(share, [about[key] for about in attrs]))
-    return np.concatenate(samples), labels, attrs[0]
+    times = [about.get("provenance", {}).get("wall_time_s") or 0.0 for about in attrs]
+    return np.concatenate(samples), labels, attrs[0] | {"seconds": float(sum(times))}

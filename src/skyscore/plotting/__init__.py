@@ -11,6 +11,7 @@ from .family import Member, draw_family
 from .panels import draw_panels
 from .priors import draw_prior, mosaic
 from .profile import draw_profile
+from .samplers import draw_samplers
 from .slic import draw_slic
 from .validation import draw_certificates, draw_coverage, draw_moments
 
@@ -28,6 +29,7 @@ __all__ = [
     "draw_panels",
     "draw_prior",
     "draw_profile",
+    "draw_samplers",
     "draw_slic",
     "mosaic",
 ]

@@ -37,6 +37,7 @@ import numpy as np
 
 __all__ = [
     "common_bias",
+    "error_of_mean",
     "fourier_bands",
     "lag_correlation",
     "mean_squared_z",
@@ -77,6 +78,27 @@ def mean_squared_z(
     h, error = share.mean(), share.std(ddof=1) / np.sqrt(len(share)) if len(share) > 1 else 0.0
     h = min(h, 1 - 1e-9)  # samples without any spread
     return float(S * h / (1 - h)), float(S * error / (1 - h) ** 2)
+
+
+def error_of_mean(samples: np.ndarray, truths: np.ndarray) -> tuple[float, float]:
+    r"""Root mean square error of posterior means over that of the mean of all truths, and its standard error.
+
+    0 where data decide everything, 1 where they say nothing. The mean of S samples errs by the posterior mean's error
+    and its own scatter; the latter, :math:`\sum_j |x_{ij} - \bar x_i|^2 / S (S - 1)`, is taken off.
+
+    Arguments:
+        samples: `(S, N, D)`; truths: `(N, D)`.
+    """
+    S, N = len(samples), len(truths)
+    mean = samples.mean(0)
+    scatter = ((samples - mean) ** 2).sum((0, 2)) / (S * (S - 1))
+    left = ((mean - truths) ** 2).sum(1) - scatter
+    all_of = ((truths - truths.mean(0)) ** 2).sum(1) * N / (N - 1)
+    share = left.sum() / all_of.sum()
+    value = float(np.sqrt(max(share, 0.0)))
+    # of a ratio of sums over simulations, to first order; of the square root of it
+    error = np.std(left - share * all_of, ddof=1) / np.sqrt(N) / all_of.mean()
+    return value, float(error / (2 * value)) if value > 0 else 0.0
 
 
 def pixel_groups(

@@ -1,0 +1,78 @@
+"""Figure and table of all samplers on all problems. Reads the numbers of their tests, their certificates and the exact
+benchmark; writes PDF, PNG, the report's caption and, in a file of their own, the numbers shown.
+"""
+
+from collections import defaultdict
+
+from skyscore import io, plotting
+from skyscore.provenance import provenance
+
+COLUMNS = {  # heading of the table: number, digits
+    "error of the mean": ("error_of_mean", 3),
+    "mean squared z": ("z2", 2),
+    "coverage: p": ("tarp_p", 3),
+    "MIRA, s.e.": ("mira_z", 1),
+    "PQMass of pooled samples: p": ("pqmass_pooled_p", 2),
+    "chi2 of samples": ("chi2_mean", 3),
+    "evaluations": ("cost", 0),
+    "seconds": ("ensemble_seconds", 3),
+}
+
+
+def by_pair(contents):
+    """Numbers of the tests by problem and sampler; `cost` counts a vector-Jacobian product as two evaluations."""
+    found = defaultdict(lambda: defaultdict(dict))
+    for content in contents:
+        for key, value in content["numbers"].items():
+            if key.count("/") == 2:
+                problem, sampler, name = key.split("/")
+                found[problem][sampler][name] = value
+    for samplers in found.values():
+        for numbers in samplers.values():
+            numbers["cost"] = numbers["ensemble_nfe"] + 2 * numbers["ensemble_nvjp"]
+    return found
+
+
+def exact_means(contents):
+    """Mean distance to exact posteriors over the floor, of every sampler of the exact benchmark, and its mean cost."""
+    ratios = defaultdict(list)
+    for content in contents:
+        for key, value in content["numbers"].items():
+            _, sampler, _, name = key.split("/")
+            if name in ("ratio", "cost"):
+                ratios[sampler, name].append(value)
+    return {key: sum(values) / len(values) for key, values in ratios.items()}
+
+
+def main(tests, exact, pdf, png, caption, numbers, *, order):
+    contents, posteriors = [io.read_json(path) for path in tests], [io.read_json(path) for path in exact]
+    pairs = by_pair(contents)
+    found = {problem: {name: pairs[problem][name] for name in names} for problem, names in order.items()}
+    sources = [content["provenance"] for content in (*contents, *posteriors)]
+    source = provenance({"drawn_from": sources})
+    io.write_figure([pdf, png], plotting.draw_samplers(found), source)
+    rows, flat = [], {}
+    for problem, samplers in found.items():
+        for name, one in samplers.items():
+            cells = (f"{one[key]:.{digits}f}" if key in one else "" for key, digits in COLUMNS.values())
+            rows.append((problem, name, *cells, "yes" if one["certified"] else "no"))
+            kept = [*(key for key, _ in COLUMNS.values()), "error_of_mean_error", "z2_error", "certified"]
+            flat |= {f"{problem}/{name}/{key}": one[key] for key in kept if key in one}
+    means = exact_means(posteriors)
+    for (name, key), value in means.items():
+        flat[f"exact/{name}/{key}"] = value
+    parts = [io.csv_table(("problem", "sampler", *COLUMNS, "certified"), rows)]
+    if means:
+        names = list(dict.fromkeys(name for name, _ in means))
+        exactly = [(n, f"{means[n, 'ratio']:.2f}", f"{means[n, 'cost']:.0f}") for n in names]
+        heads = ("sampler", "distance to exact posteriors / floor, mean of tasks", "evaluations")
+        parts.append(io.csv_table(heads, exactly))
+    parts.append(f"Revision ``{sources[0]['git_revision'][:12]}``.")
+    io.write_text(caption, "\n\n".join(parts) + "\n")
+    io.write_numbers(numbers, flat, source)
+
+
+if "snakemake" in globals():
+    with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
+        i = snakemake.input
+        main(list(i.tests), list(i.exact), **snakemake.output, **snakemake.params)

@@ -1,0 +1,71 @@
+"""Samplers side by side on every problem: how far off, how well calibrated, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .style import STYLE, plt
+from .validation import FAILED, LIGHT, PASSED
+
+__all__ = ["draw_samplers"]
+
+#        label, number, its error, what is allowed, scale
+ROWS = (
+    ("error of the\nposterior mean", "error_of_mean", "error_of_mean_error", None, "linear"),
+    ("mean squared z", "z2", "z2_error", (0.9, 1.1), "log"),
+    ("MIRA\n(standard errors)", "mira_z", None, (-3, 3), "symlog"),
+    ("coverage: p", "tarp_p", None, (0.01, 1), "log"),
+    ("cost of a sample\n(evaluations)", "cost", None, None, "log"),
+    ("cost of a sample\n(seconds)", "ensemble_seconds", None, None, "log"),
+)
+LEAST = 1e-5  # p-values below are drawn here
+
+
+def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """A column for each problem, a row for each number, a point for each sampler; red where the certificate failed.
+
+    Arguments:
+        found: by problem and sampler, numbers as ROWS names them, and `certified`.
+    """
+    with plt.rc_context(STYLE):
+        widths = [0.6 + 0.45 * len(samplers) for samplers in found.values()]
+        size = (1.2 + sum(widths) * 1.15, 1.25 * len(ROWS) + 0.9)
+        figure, grid = plt.subplots(
+            len(ROWS),
+            len(found),
+            figsize=size,
+            sharex="col",
+            sharey="row",
+            squeeze=False,
+            width_ratios=widths,
+        )
+        for column, (problem, samplers) in enumerate(found.items()):
+            grid[0, column].set_title(problem)
+            for axes, (_, key, error, allowed, scale) in zip(grid[:, column], ROWS, strict=True):
+                if allowed:
+                    axes.axhspan(*allowed, color=LIGHT, lw=0, zorder=0)
+                for x, numbers in enumerate(samplers.values()):
+                    if key not in numbers:
+                        continue
+                    passed = bool(numbers["certified"])
+                    value = max(numbers[key], LEAST) if key == "tarp_p" else numbers[key]
+                    look = {"color": PASSED[0] if passed else FAILED, "mfc": None if passed else "white"}
+                    bar = 2 * numbers[error] if error else None
+                    axes.errorbar(x, value, bar, fmt="o" if passed else "s", ms=5, capsize=2, **look)
+                axes.set_yscale(scale, **({"linthresh": 3} if scale == "symlog" else {}))
+                axes.set_xlim(-0.6, len(samplers) - 0.4)
+                axes.grid(axis="y", color="0.92", lw=0.6)
+                axes.set_axisbelow(True)
+            grid[-1, column].set_xticks(range(len(samplers)), list(samplers), rotation=45, ha="right")
+        for axes, (label, *_) in zip(grid[:, 0], ROWS, strict=True):
+            axes.set_ylabel(label, fontsize=8)
+        grid[0, 0].set_ylim(0, None)
+        handles = [
+            Line2D([], [], color=PASSED[0], marker="o", ls="", label="certified"),
+            Line2D([], [], color=FAILED, marker="s", mfc="white", ls="", label="not certified"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure
