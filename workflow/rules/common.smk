@@ -108,6 +108,11 @@ def one_gpu(wildcards):
     return int(not workflow.local_exec or hardware.has_gpu())
 
 
+def gpus_of_training(wildcards):
+    """As many GPUs as share a batch."""
+    return one_gpu(wildcards) * config["priors"][wildcards.prior]["training"]["devices"]
+
+
 def seed_of(rule):
     """Seed of a job: a hash of the run's seed, the rule and the wildcards, so that no two jobs share random numbers.
 
