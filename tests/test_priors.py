@@ -6,6 +6,7 @@ import torch
 from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
+from skyscore.samplers.base import Counted
 
 DTYPE = torch.float64
 
@@ -35,6 +36,28 @@ def test_mixture_score_is_the_gradient_of_its_density(mixture, sigma):
     x = torch.randn(6, 4, dtype=DTYPE, requires_grad=True)
     score = torch.autograd.grad(log_density(mixture, x, sigma).sum(), x)[0]
     assert torch.allclose((mixture.denoise(x, sigma) - x) / sigma**2, score, atol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.7, 5.0])
+def test_mixture_jacobian_is_that_of_autograd(mixture, sigma):
+    x = torch.randn(6, 4, dtype=DTYPE, generator=torch.Generator().manual_seed(4))
+    J = mixture.jacobian(x, sigma)
+    for i, one in enumerate(x):
+        found = torch.autograd.functional.jacobian(lambda v: mixture.denoise(v[None], sigma)[0], one)
+        assert torch.allclose(J[i], found, rtol=1e-7, atol=1e-9)
+
+
+def test_jacobians_in_closed_form_count_as_products(mixture):
+    """As a network's would: one evaluation and as many products as pixels, whoever knows its Jacobian."""
+
+    class Network:
+        shape, denoise = mixture.shape, staticmethod(mixture.denoise)
+
+    x = torch.randn(5, 4, dtype=DTYPE, generator=torch.Generator().manual_seed(5))
+    both = [Counted(prior, (4,), 3) for prior in (mixture, Network())]
+    (D, J), (D_n, J_n) = (counted.denoise_jacobian(x, 0.3) for counted in both)
+    assert torch.allclose(D, D_n) and torch.allclose(J, J_n)
+    assert [(c.nfe, c.nvjp) for c in both] == [(5, 20)] * 2
 
 
 def test_sigma_per_image(mixture):

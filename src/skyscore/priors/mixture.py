@@ -73,6 +73,18 @@ class GaussianMixturePrior:
         wiener = (r[..., None] * z * (self.values[k] / std)).flatten(1) @ self.vectors[k].mT.flatten(0, 1)
         return r @ self.means[k] + wiener
 
+    def jacobian(self, x: Tensor, sigma: float) -> Tensor:
+        r"""dD/dx `(B, D, D)`, symmetric: :math:`\sigma^{-2}` times the covariance of x0, given x of shape `(B, D)`.
+
+        .. math:: \sum_k r_k \, C_k (C_k + \sigma^2 I)^{-1} + \sigma^{-2} \sum_k r_k (m_k - D)(m_k - D)^\top
+        """
+        log_r, z, std = self._coordinates(x, sigma, slice(None))
+        r, shrink = log_r.exp(), self.values / (self.values + sigma**2)
+        within = (self.vectors * shrink[:, None]) @ self.vectors.mT  # (K, D, D)
+        m = self.means + torch.einsum("bke,kde->bkd", z * (self.values / std), self.vectors)
+        off = (m - (r[..., None] * m).sum(1, keepdim=True)) / sigma
+        return (r @ within.flatten(1)).unflatten(1, within.shape[1:]) + (r[..., None] * off).mT @ off
+
     def _coordinates(self, x: Tensor, sigma: Tensor | float, k) -> tuple[Tensor, Tensor, Tensor]:
         """log r_k `(B, K)`, whitened eigen-coordinates z `(B, K, D)` and their deviations, of the components k."""
         vectors, means = self.vectors[k], self.means[k]

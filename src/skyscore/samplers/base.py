@@ -100,6 +100,16 @@ class Counted:
 
         return self.images.run(forward, len(x)), vjp
 
+    def denoise_jacobian(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """E[x0 | x] `(B, D)` and dD/dx `(B, D, D)`: D vector-Jacobian products, and counted as so many where the prior
+        knows it in closed form."""
+        known = getattr(self.prior, "jacobian", None)
+        if known is None:
+            D, vjp = self.denoise_vjp(x, sigma)
+            return D, torch.stack([vjp(e.expand_as(x)) for e in torch.eye(x.shape[1]).to(x)], dim=1)
+        self.nvjp += x.numel()
+        return self.denoise(x, sigma), known(x, float(sigma))
+
     def denoise_in_graph(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x], shape of x = `(B, D)`, within autograd's graph; who differentiates it adds to `nvjp`."""
         self.nfe += len(x)

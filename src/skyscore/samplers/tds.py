@@ -157,9 +157,7 @@ class JacobianKernel:
 
     def state(self, x: Tensor, sigma: float) -> tuple[tuple[Tensor, ...], Tensor]:
         """(D, V, D_y, V_y) and log psi, of shapes `(B, D)`, `(B, D, D)` twice over and `(B,)`."""
-        D, vjp = self.sampler.prior.denoise_vjp(x, sigma)
-        unit = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        J = torch.stack([vjp(e.expand_as(x)) for e in unit], dim=1)
+        D, J = self.sampler.prior.denoise_jacobian(x, sigma)
         V = self.semidefinite(0.5 * sigma**2 * (J + J.mT))
         WV, r = self.W @ V, self.d - D @ self.W.T
         S = WV @ self.W.T
