@@ -6,7 +6,7 @@ import torch
 from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
-from skyscore.samplers.base import Counted
+from skyscore.samplers.counted import Counted
 
 DTYPE = torch.float64
 

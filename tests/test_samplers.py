@@ -13,7 +13,7 @@ from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
-from skyscore.samplers.base import Counted
+from skyscore.samplers.counted import Counted
 from skyscore.samplers.mmps import Preconditioner, conjugate_gradient
 
 Y, NOISE = 2.0, 0.5  # observation and noise variance of the one-dimensional problem

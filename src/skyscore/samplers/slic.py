@@ -10,8 +10,8 @@ which is a Gaussian likelihood of u behind a linear operator. The denoiser of u 
 sigma beside that of the noise at c sigma, and any guidance for Gaussian likelihoods serves; here Tweedie's covariance
 (:mod:`skyscore.samplers.mmps`), whose Jacobian is that of both networks: it says for each pixel whether a bright
 residual is a hit or a star. The scale c is the ratio of their largest standard deviations
-(:func:`skyscore.samplers.base.largest_deviation`), so that both are decided at about the same levels. x of a draw of u
-is a draw of p(x | y_tau).
+(:func:`skyscore.samplers.counted.largest_deviation`), so that both are decided at about the same levels. x of a draw of
+u is a draw of p(x | y_tau).
 
 Exact where image and noise are Gaussian. Beyond, what is said of `mmps` holds: modes are right, their weights are not.
 No turn is taken at a small level: there a network's score is no exact one, and chains that stay gather its errors
@@ -31,7 +31,8 @@ from torch import Tensor
 
 from ..likelihoods import GaussianLikelihood, ScoreLikelihood, Spectrum
 from ..likelihoods.gaussian import from_spectrum
-from .base import Counted, Sampler, Samples, highest_level, largest_deviation
+from .base import Sampler, Samples
+from .counted import Counted, highest_level, largest_deviation
 from .mmps import MMPS
 
 __all__ = ["SLIC", "JointPrior", "joint_likelihood"]

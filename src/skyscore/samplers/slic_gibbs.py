@@ -34,8 +34,9 @@ import torch
 from torch import Tensor
 
 from ..diffusion.schedule import geometric, short, short_run
-from .base import Counted, Sampler, Samples
+from .base import Sampler, Samples
 from .cla import CLA
+from .counted import Counted
 from .mmps import MMPS
 
 __all__ = ["SLICGibbs", "ScoreCorrected"]
