@@ -1,4 +1,4 @@
-"""Own files, one block each (docs/examples/own.yaml): the worked example of docs/own-data.md, and what is refused."""
+"""Own files, one block each (docs/examples/own.yaml): the worked example of docs/own-data.md runs as it stands."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from astropy import units
 from astropy.io import fits
 from astropy.wcs import WCS
 from conftest import ROOT, copy_workflow, jobs
+from own import PIXELS, SMALL, configuration, images, inputs
 
-from skyscore import io, settings
-from skyscore.overlays import merged
+from skyscore import io
 from skyscore.priors import MomentsPrior
 from skyscore.problems import PROBLEMS
-from skyscore.problems.flux import moments_of
-from skyscore.simulate.convergence import Convergence
 
 sys.path.append(str(ROOT / "src"))
 
@@ -30,60 +28,12 @@ import observe
 import residuals
 import sample
 
-PIXELS = 16
-EXAMPLE = ROOT / "docs" / "examples" / "own.yaml"
-SMALL = {  # the example on the prior of the test configuration
-    "problems": {
-        "mylens": {"prior": "gaussian16", "n_samples": 4},
-        "myshapes": {"prior": "kappa16", "n_samples": 8},
-        "myshear": {"prior": "kappa16", "n_samples": 8},
-        "mygalaxy": {"prior": "galaxies16", "n_samples": 8, "scale": 0.06},
-        "mydisk": {"prior": "galaxies16", "n_samples": 8, "field": 2.4},
-        "mytable": {"prior": "galaxies16", "n_samples": 8, "field": 2.4},
-    }
-}
-APART = ("samplers", "n_samples", "simulations", "prior", "truth", "same_as", "exercise", "noise", "files")
-
-
-def configuration(files: Path | None = None) -> dict:
-    """The example under the test configuration with its small priors, paths of its files from a folder."""
-    config = {}
-    for path in (ROOT / "config" / "config.yaml", ROOT / "config" / "test.yaml", EXAMPLE):
-        config = merged(config, yaml.safe_load(path.read_text()))
-    config = merged(config, SMALL)
-    if files is not None:
-        for problem in config["problems"].values():
-            own = problem.get("files") or {}
-            own.update({role: str(files / Path(path).name) for role, path in own.items()})
-    return settings.check_config(config)
-
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("mine")
     observer.everything(folder, PIXELS)
     return folder
-
-
-def images(problem: dict) -> np.ndarray:
-    """What a prior learns from: fields of the convergence, or round blobs on dark ground."""
-    if problem["kind"] == "kappa":
-        return Convergence.simulate(400, PIXELS, {"pixel_scale": 2.5}, 1)
-    g = np.random.default_rng(1)
-    x, y = observer.grid(PIXELS, 1.0)
-    made = [
-        g.uniform(0.3, 1.0) * observer.blob(x - a, y - b, s)
-        for a, b, s in zip(*g.normal(0, 2, (2, 600)), g.uniform(1, 3, 600), strict=True)
-    ]
-    return np.stack(made)[:, None].astype(np.float32)
-
-
-def inputs(name: str, mine: Path, **changed) -> tuple[dict, dict[str, str]]:
-    """Settings and files of a block, as the rules hand them on."""
-    problem = configuration(mine)["problems"][name]
-    return {key: value for key, value in problem.items() if key not in APART} | changed, dict(
-        problem["files"]
-    )
 
 
 @pytest.fixture(scope="module")
@@ -261,154 +211,3 @@ def test_an_own_lens_from_its_files_to_its_posterior(snakemake, clone):
     assert found["mylens/einstein_radius_arcsec"] == pytest.approx(observer.EINSTEIN, abs=0.05)
     fit = io.read_json(own / "mmps" / "residuals.json")["numbers"]
     assert 0.7 < fit["mylens/mmps/chi2_dof"] < 3  # of a prior of 16 pixels
-
-
-# ---------------------------------------------------------------------------------------------- what is refused
-
-
-def spoilt(mine: Path, folder: Path, name: str, change=lambda data: data, **cards) -> Path:
-    """All files, one FITS image of them changed: its data, and cards of its header (None takes one out)."""
-    for path in mine.iterdir():
-        shutil.copy(path, folder / path.name)
-    with fits.open(mine / name) as file:
-        hdu = next(one for one in file if one.header["NAXIS"])
-        data, header = change(hdu.data.copy()), hdu.header.copy()
-    for key, value in cards.items():
-        header.remove(key) if value is None else header.set(key, value)
-    observer.save(folder / name, data, header)
-    return folder
-
-
-def refused(block: str, folder: Path, file: str, message: str, **changed) -> None:
-    """The problem is refused in one line that names the file and a remedy."""
-    own, files = inputs(block, folder, **changed)
-    given = {key: value for key, value in own.items() if key not in ("kind", "data")}
-    with pytest.raises(io.InputError, match=message) as error:
-        PROBLEMS[own["kind"]].from_data(given, files, moments_of(images(own)))
-    text = str(error.value)
-    assert file in text and ";" in text and "\n" not in text
-
-
-def with_nan(data: np.ndarray) -> np.ndarray:
-    data[tuple(n // 2 for n in data.shape)] = np.nan
-    return data
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "cards", "message"),
-    [
-        ("lens.fits", with_nan, {}, "1 unmasked pixel"),
-        ("lens_noise.fits", lambda d: d[1:], {}, r"shape \(84, 85\), expected \(85, 85\)"),
-        ("lens_noise.fits", lambda d: d, {"BUNIT": "count"}, "in count, the image .*electron/s"),
-        (
-            "lens.fits",
-            lambda d: d,
-            {"CDELT1": -1.0e-5, "CDELT2": 1.0e-5},
-            "0.0360 arcsec where pixel_scale says 0.1",
-        ),
-        ("lens_psf.fits", lambda d: d[:-1], {}, "two odd sides"),
-    ],
-)
-def test_a_lens_that_cannot_be_used(mine, tmp_path, file, change, cards, message):
-    refused("mylens", spoilt(mine, tmp_path, file, change, **cards), file, message)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t["Dec"].__setattr__("unit", "rad"), "'dec' is in rad; give degrees"),
-        (lambda t: t["g1"].__setitem__(7, np.nan), "values of e1 that are not finite"),
-        (
-            lambda t: t.rename_column("g2", "gamma2"),
-            r"no column 'g2' \(it holds ra, dec, g1, gamma2, weight\)",
-        ),
-        (lambda t: t["g2"].__imul__(100), "ellipticities beyond 5"),
-    ],
-)
-def test_a_catalogue_that_cannot_be_used(mine, tmp_path, change, message):
-    from astropy.table import Table
-
-    table = Table.read(mine / "shapes.fits")
-    change(table)
-    table.write(tmp_path / "shapes.fits")
-    refused("myshapes", tmp_path, "shapes.fits", message)
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "cards", "message"),
-    [
-        ("gamma_1.fits", with_nan, {}, r"1 unmasked pixel.*role mask"),
-        ("gamma_2.fits", lambda d: d[:, :-1], {}, r"a map of \(16, 15\), the prior has \(16, 16\)"),
-        ("gamma_std.fits", lambda d: -d, {}, "no unmasked pixel of positive noise"),
-        ("gamma_2.fits", lambda d: 1e4 * d, {}, "a shear of"),
-        (
-            "gamma_1.fits",
-            lambda d: d,
-            {"CDELT1": -0.01, "CDELT2": 0.01},
-            "0.6000 arcmin where pixel_scale says 2.5",
-        ),
-    ],
-)
-def test_maps_that_cannot_be_used(mine, tmp_path, file, change, cards, message):
-    refused("myshear", spoilt(mine, tmp_path, file, change, **cards), file, message)
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "cards", "changed", "message"),
-    [
-        ("galaxy.fits", lambda d: d, {"CTYPE1": None, "CTYPE2": None}, {}, "no world coordinates"),
-        ("galaxy.fits", with_nan, {}, {}, "1 bad pixels in the stamp"),
-        ("galaxy.fits", lambda d: d, {}, {"data_scale": 0.05}, "set data_scale right"),
-        ("galaxy.fits", lambda d: d, {}, {"position": [150.2, 2.2]}, "reach beyond the frame"),
-        ("galaxy_psf.fits", lambda d: d[1:], {}, {}, "two odd sides"),
-    ],
-)
-def test_an_image_that_cannot_be_used(mine, tmp_path, file, change, cards, changed, message):
-    refused("mygalaxy", spoilt(mine, tmp_path, file, change, **cards), file, message, **changed)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c | {"u": 1e-3 * c["u"], "v": 1e-3 * c["v"]}, "give u and v in wavelengths"),
-        (lambda c: c | {"V": np.where(np.arange(len(c["V"])) == 3, np.nan, c["V"])}, "not finite"),
-        (lambda c: c | {"weights": c["weights"][1:]}, "one row for each visibility"),
-        (lambda c: {key: c[key] for key in "uvV"}, "no array 'weights'"),
-    ],
-)
-def test_visibilities_that_cannot_be_used(mine, tmp_path, change, message):
-    with np.load(mine / "disk.npz") as file:
-        np.savez(tmp_path / "disk.npz", **change(dict(file)))
-    refused("mytable", tmp_path, "disk.npz", message)
-
-
-def test_uncalibrated_uvfits_is_refused(mine, tmp_path):
-    content = (mine / "disk.uvfits").read_bytes()
-    (tmp_path / "disk.uvfits").write_bytes(content.replace(b"BUNIT   = 'JY      '", b"BUNIT   = 'UNCALIB '"))
-    refused("mydisk", tmp_path, "disk.uvfits", "visibilities in UNCALIB; calibrate them to Jy")
-
-
-@pytest.mark.parametrize(
-    ("block", "change", "message"),
-    [
-        (
-            "mylens",
-            {"noise": "a.fits"},
-            "problems.mylens.files.noise: there is no role of a file 'noise'.*noise_map",
-        ),
-        ("mygalaxy", {"f160w": "a.fits"}, "problems.mygalaxy.files.f160w.*f814w"),
-        ("mydisk", {"visibilities": "a/*.uvfits"}, r"files.visibilities is 'a/\*.uvfits', expected a match"),
-    ],
-)
-def test_roles_are_those_of_the_kind(block, change, message):
-    config = configuration()
-    config["problems"][block]["files"].update(change)
-    with pytest.raises(settings.SettingsError, match=message):
-        settings.check_config(config, "mine.yaml")
-
-
-def test_downloaded_or_own_but_not_both():
-    config = configuration()
-    config["problems"]["mylens"]["data"] = "sdssj1430"
-    with pytest.raises(settings.SettingsError, match=r"mylens\.files: beside `data: sdssj1430`; give one"):
-        settings.check_config(config)
