@@ -81,6 +81,11 @@ if workflow.is_main_process:
         print(f"skyscore: {line}", file=sys.stderr)
 
 
+# threads of jobs that can use several: a job that asks for all cores waits until they are idle, and what needs it waits
+# too; two on a cluster, where a job does not know the number of cores
+HALF = max(1, (workflow.cores or 4) // 2)
+
+
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
     split="train|held_out",

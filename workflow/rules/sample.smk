@@ -69,7 +69,7 @@ rule baselines:
         "<benchmarks>/baselines/{problem}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 2
+    threads: HALF
     resources:
         mem_mb=growing(4000),
         runtime=60,

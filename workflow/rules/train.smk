@@ -9,9 +9,7 @@ rule train_prior:
         "<benchmarks>/train_prior/{prior}.tsv"
     conda:
         "../../envs/torch.yaml"
-    # on two cores a thread each for two trainings: the second thread of one gained 8 per cent and lost all where another
-    # job wanted its core; on a cluster, where `cores` says nothing, a GPU does the work
-    threads: max(1, (workflow.cores or 4) // 2)
+    threads: HALF  # on two cores the second thread of a training gained 8 per cent
     resources:
         mem_mb=growing(4000),
         runtime=1440,
