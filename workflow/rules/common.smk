@@ -83,7 +83,7 @@ if workflow.is_main_process:
 
 # threads of jobs that can use several: a job that asks for all cores waits until they are idle, and what needs it waits
 # too; two on a cluster, where a job does not know the number of cores
-HALF = max(1, workflow.cores // 2) if workflow.local_exec else 2
+HALF = max(1, (workflow.resource_settings.cores or 4) // 2)
 
 
 wildcard_constraints:
