@@ -28,6 +28,12 @@ FIGURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "A protoplanetary disk from DSHARP visibilities, under a prior that knows galaxies only. chi2 per datum of "
             "the samples [[real:as209/mmps/chi2_dof:.2f]].",
         ),
+        "profile_as209_mmps": (
+            "Its rings, against the published profile",
+            "Ratio of the brightness, median over radii: [[real:as209/mmps/profile_ratio:.2f]]; as the beam of CLEAN shows "
+            "both: [[real:as209/mmps/profile_ratio_at_beam:.2f]]. A prior of galaxies makes the rings broader than they "
+            "are, and its samples' spread does not cover them.",
+        ),
         "m87_mmps": ("M87", "The black hole's ring, from the visibilities of the Event Horizon Telescope."),
         "cosmos_gibbs": ("COSMOS", "Convergence from the shapes of galaxies: mean, samples, residual."),
     },
@@ -58,6 +64,10 @@ FIGURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Parameters under a learned noise",
             "Stripes, cosmic rays, hot pixels: what a Gaussian with the measured covariance, and a noise map, make of "
             "the same data, and how often each is right.",
+        ),
+        "samplers_validated": (
+            "Samplers side by side",
+            "On simulations whose truths the learned prior made. Red: not certified.",
         ),
         "certificates": ("Every test of every certificate", "Red: failed. The controls test the tests."),
     },
