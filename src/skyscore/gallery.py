@@ -31,8 +31,8 @@ FIGURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "profile_as209_mmps": (
             "Its rings, against the published profile",
             "Ratio of the brightness, median over radii: [[real:as209/mmps/profile_ratio:.2f]]; as the beam of CLEAN "
-            "shows both: [[real:as209/mmps/profile_ratio_at_beam:.2f]]. A prior of galaxies makes the rings broader than "
-            "they are, and its samples' spread does not cover them.",
+            "shows both: [[real:as209/mmps/profile_ratio_at_beam:.2f]]. A prior of galaxies makes the rings broader "
+            "than they are, and its samples' spread does not cover them.",
         ),
         "m87_mmps": ("M87", "The black hole's ring, from the visibilities of the Event Horizon Telescope."),
         "cosmos_gibbs": ("COSMOS", "Convergence from the shapes of galaxies: mean, samples, residual."),
