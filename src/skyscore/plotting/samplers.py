@@ -6,20 +6,28 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .style import STYLE, plt
 from .validation import FAILED, LIGHT, PASSED
 
 __all__ = ["draw_samplers"]
 
-#        label, number, its error, what is allowed, scale
+#        label, number, its error, what is allowed, scale, ticks
 ROWS = (
-    ("error of the\nposterior mean", "error_of_mean", "error_of_mean_error", None, "linear"),
-    ("mean squared z", "z2", "z2_error", (0.9, 1.1), "log"),
-    ("MIRA\n(standard errors)", "mira_z", None, (-3, 3), "symlog"),
-    ("coverage: p", "tarp_p", None, (0.01, 1), "log"),
-    ("cost of a sample\n(evaluations)", "cost", None, None, "log"),
-    ("cost of a sample\n(seconds)", "ensemble_seconds", None, None, "log"),
+    ("error of the\nposterior mean", "error_of_mean", "error_of_mean_error", None, "linear", None),
+    ("mean squared z", "z2", "z2_error", (0.9, 1.1), "log", (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30)),
+    ("MIRA\n(standard errors)", "mira_z", None, (-3, 3), "symlog", (-30, -10, -3, 0, 3, 10, 30)),
+    ("coverage: p", "tarp_p", None, (0.01, 1), "log", (1, 0.1, 0.01, 1e-3, 1e-4, 1e-5)),
+    ("cost of a sample\n(evaluations)", "cost", None, None, "log", (10, 30, 100, 300, 1000, 3000, 10_000)),
+    (
+        "cost of a sample\n(seconds)",
+        "ensemble_seconds",
+        None,
+        None,
+        "log",
+        (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    ),
 )
 LEAST = 1e-5  # p-values below are drawn here
 
@@ -44,7 +52,7 @@ def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
         )
         for column, (problem, samplers) in enumerate(found.items()):
             grid[0, column].set_title(problem)
-            for axes, (_, key, error, allowed, scale) in zip(grid[:, column], ROWS, strict=True):
+            for axes, (_, key, error, allowed, scale, ticks) in zip(grid[:, column], ROWS, strict=True):
                 if allowed:
                     axes.axhspan(*allowed, color=LIGHT, lw=0, zorder=0)
                 for x, numbers in enumerate(samplers.values()):
@@ -56,6 +64,10 @@ def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
                     bar = 2 * numbers[error] if error else None
                     axes.errorbar(x, value, bar, fmt="o" if passed else "s", ms=5, capsize=2, **look)
                 axes.set_yscale(scale, **({"linthresh": 3} if scale == "symlog" else {}))
+                if ticks:
+                    axes.yaxis.set_major_locator(FixedLocator(ticks))
+                    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                    axes.yaxis.set_minor_locator(NullLocator())
                 axes.set_xlim(-0.6, len(samplers) - 0.4)
                 axes.grid(axis="y", color="0.92", lw=0.6)
                 axes.set_axisbelow(True)
