@@ -30,7 +30,8 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
     if "truth" in arrays:
         truth = observed.to_physical(torch.as_tensor(arrays["truth"]).double()).numpy()[0]
         images["truth"] = truth
-    images |= {panel.title: panel.image for panel in io.read_panels(baselines)}
+    classical = {panel.title: panel.image for panel in io.read_panels(baselines)}
+    images |= classical
     images |= {f"{name}: mean": samples.mean(0) for name, samples in draws.items()}
     panels = [
         Panel(np.where(inside, v, np.nan), name, group="unknown", kind=observed.look, **look)
@@ -60,7 +61,7 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
     said = {
         "stated": in_words(attrs.get("numbers", {}), observed.STATED),
         "assumptions": attrs.get("assumptions", []),
-    }
+    } | observed.curves({name: image[None] for name, image in classical.items()} | draws)
     io.write_numbers(numbers, flat, source, spectra=curves, **said)
 
 

@@ -71,9 +71,8 @@ rule plot_clusters:
 
 rule plot_profile:
     input:
-        observation="<results>/{problem}/observation.h5",
-        posterior="<results>/{problem}/{sampler}/posterior.h5",
-        baselines="<results>/{problem}/baselines.h5",
+        comparison="<results>/{problem}/comparison.h5",
+        curves="<results>/{problem}/comparison.json",
         numbers="<results>/{problem}/{sampler}/residuals.json",
     output:
         pdf="<results>/figures/profile_{problem}_{sampler}.pdf",

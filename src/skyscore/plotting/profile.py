@@ -29,13 +29,13 @@ def draw_profile(
 
     Arguments:
         radii: `(R,)`, along the major axis (arcsec).
-        samples: profiles of posterior samples `(n, R)` (mJy / arcsec^2), shown by their median, 68 and 95 per cent.
+        samples: quantiles of profiles of posterior samples, 0.025, 0.16, 0.5, 0.84, 0.975, `(5, R)` (mJy / arcsec^2).
         lines: other profiles `(R,)` by name.
         image: (H, W) of the mean (mJy / arcsec^2), north up, east left. scale: its pixel (arcsec).
         tilt: inclination and position angle (degree). rings: how the ring at a radius (arcsec) is called.
         middle: of the disk in the image (y, x).
     """
-    low, under, median, over, high = np.quantile(samples, [0.025, 0.16, 0.5, 0.84, 0.975], axis=0)
+    low, under, median, over, high = samples
     with plt.rc_context(STYLE):
         figure, (left, centre, right) = plt.subplots(1, 3, figsize=(11.5, 3.6), width_ratios=[1.15, 1.2, 1.2])
         shown = left.imshow(image, origin="lower", cmap=MAPS["image"], norm=limits("image", [image]))

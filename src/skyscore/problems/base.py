@@ -142,6 +142,11 @@ class Problem:
         """Fit of samples x (n, C, H, W) to all data: `chi2_dof` (n,) and further numbers."""
         raise NotImplementedError(f"problems of kind {self.kind!r} define no residuals")
 
+    def curves(self, images: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What figures of this problem show besides images and spectra, of reconstructions by name, `(n, H, W)` in
+        physical units: content of comparison.json. Nothing by default."""
+        return {}
+
     def panels(self, x: Tensor) -> list[Panel]:
         """What the figure of samples x (n, C, H, W) shows, in order; the first is the data."""
         raise NotImplementedError(f"problems of kind {self.kind!r} define no panels")

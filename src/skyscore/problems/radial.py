@@ -15,6 +15,7 @@ from .ring import centre_of_light
 __all__ = ["DiskProfile", "disk_of", "radial_profile", "ring_radius"]
 
 FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in sigma
+QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
 WITHIN = 0.15  # of its expected radius: where the peak of a ring is looked for
 
 
@@ -107,6 +108,27 @@ class DiskProfile:
             )
         rings = [self._rings(one) for one in pairs[""][0]]
         return found | {f"{key}_arcsec": np.array([ring[key] for ring in rings]) for key in rings[0]}
+
+    def content(self, images: dict[str, np.ndarray], major: float, minor: float) -> dict[str, Any]:
+        """What the figure shows: `radii`, `tilt`, `rings` (arcsec), `beam` (its widths, arcsec), profiles (Jy / sr)
+        `published` and `published_at_beam`; and `of` each name of images (n, H, W) in Jy / pixel, `profiles`, QUANTILES
+        of their profiles `(5, n_radii)`, and the `middle` of their mean."""
+        of = {
+            name: {
+                "profiles": np.quantile(self.of(some), QUANTILES, axis=0),
+                "middle": centre_of_light(some.mean(0)),
+            }
+            for name, some in images.items()
+        }
+        return {
+            "radii": self.radii,
+            "tilt": self.tilt,
+            "rings": list(self._rings(self.published).values()),
+            "beam": (major, minor),
+            "published": self.published,
+            "published_at_beam": self.published_at(math.sqrt(major * minor)),
+            "of": of,
+        }
 
     def _rings(self, profile: np.ndarray) -> dict[str, float]:
         return {f"ring_{k}": ring_radius(self.radii, profile, r) for k, r in enumerate(self.rings, 1)}

@@ -276,6 +276,13 @@ class RadioProblem(Problem):
             found["rms_to_truth"] = (x.double().cpu() - t).square().flatten(1).mean(1).sqrt().numpy()
         return found
 
+    def curves(self, images: dict[str, np.ndarray]) -> dict[str, Any]:
+        """`profile`, where there is a published one (:meth:`skyscore.problems.radial.DiskProfile.content`)."""
+        if "profile" not in self.observation.arrays:
+            return {}
+        disk = disk_of(self.settings, self.observation.arrays["profile"], self.shape[-1])
+        return {"profile": disk.content(images, self.clean.beam.major, self.clean.beam.minor)}
+
     @property
     def closures(self) -> list[str]:
         """Sets of closure phases that came with the data."""
