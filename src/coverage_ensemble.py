@@ -5,6 +5,7 @@ Truths drawn from the prior test the sampler; held-out truths (numbers named hel
 """
 
 from skyscore import io
+from skyscore.cost import cost
 from skyscore.provenance import provenance
 from skyscore.validation.ensemble import by_origin, coverage_of
 
@@ -13,6 +14,7 @@ def main(simulations, ensemble, numbers, *, problem, sampler, seed, code=None):
     made, (samples, ancestry, about) = io.read_simulations(simulations), io.read_ensemble(ensemble)
     flat = {"simulations": made.drawn, "samples": samples.shape[1]}
     flat |= {"ensemble_nfe": about["nfe"], "ensemble_nvjp": about["nvjp"]}
+    flat["ensemble_cost"] = cost(about["nfe"], about["nvjp"])
     flat["ensemble_seconds"] = about["seconds"] / (samples.shape[0] * samples.shape[1])
     curves = {}
     for prefix, part in by_origin(made.drawn, len(samples)):

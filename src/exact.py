@@ -9,6 +9,7 @@ import math
 from tqdm import tqdm
 
 from skyscore import io
+from skyscore.cost import cost
 from skyscore.provenance import provenance
 from skyscore.seeds import job_seed
 from skyscore.validation.exact import make_prior, make_task, measure
@@ -18,7 +19,7 @@ def over_priors(found):
     """Means over priors of each metric; the errors of independent means add in squares."""
     mean = {key: sum(one[key] for one in found) / len(found) for key in found[0] if key != "ratio_error"}
     mean["ratio_error"] = math.hypot(*(one["ratio_error"] for one in found)) / len(found)
-    mean["cost"] = mean["nfe"] + 2 * mean["nvjp"]
+    mean["cost"] = cost(mean["nfe"], mean["nvjp"])
     return mean | {f"ratio_prior{index}": one["ratio"] for index, one in enumerate(found)}
 
 

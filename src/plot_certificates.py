@@ -19,7 +19,7 @@ def main(certificates, control, pdf, png, caption):
     for name, verdict in found.items():
         said = "certified" if verdict["certified"] else "not certified: " + "; ".join(verdict["reasons"])
         lines.append(f"- **{name}**: {said}.")
-    io.write_text(caption, "\n".join(lines) + f"\n\nRevision ``{sources[0]['git_revision'][:12]}``.\n")
+    io.write_caption(caption, ["\n".join(lines)], sources[0])
 
 
 if "snakemake" in globals():

@@ -41,9 +41,8 @@ def main(observation, posterior, baselines, panels, numbers, pdf, png, caption, 
     lines = [
         f"Mean convergence at the {len(clusters)} clusters; errors are the scatter over as many random places:",
         io.csv_table(("map", "convergence", "error"), rows),
-        f"Revision ``{content['provenance']['git_revision'][:12]}``.",
     ]
-    io.write_text(caption, "\n\n".join(lines) + "\n")
+    io.write_caption(caption, lines, content["provenance"])
 
 
 if "snakemake" in globals():

@@ -37,10 +37,8 @@ def main(comparison, numbers, baselines, pdf, png, caption, *, problem):
     panels = io.read_panels(comparison)
     figure = plotting.draw_comparison(panels, content["spectra"], found, f"{problem}: reconstructions")
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
-    made = content["provenance"]
     lines = [f"Unit of the RMSE: {panels[-1].unit}.", table(found)] if found else ["The truth is not known."]
-    lines += given(content)
-    io.write_text(caption, "\n\n".join([*lines, f"Revision ``{made['git_revision'][:12]}``."]) + "\n")
+    io.write_caption(caption, lines + given(content), content["provenance"])
 
 
 if "snakemake" in globals():

@@ -15,9 +15,7 @@ def main(numbers, pdf, png, caption):
         verdict = "certified" if flat[f"control/{name}/certified"] else "**not certified**"
         rows.append((name, f"{z2:.3f}", f"{expected:.3f}", f"{p:.2g}", verdict))
     head = ("samples", "mean squared z", "closed form", "p of coverage", "verdict")
-    made = content["provenance"]
-    origin = f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
-    io.write_text(caption, f"{io.csv_table(head, rows)}\n\n{origin}\n")
+    io.write_caption(caption, [io.csv_table(head, rows)], content["provenance"])
 
 
 if "snakemake" in globals():

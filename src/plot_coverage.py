@@ -30,9 +30,7 @@ def main(numbers, pdf, png, caption, *, problem, samplers):
     flat = contents[samplers[0]]["numbers"]
     n, s = (flat[f"{problem}/{samplers[0]}/{key}"] for key in ("simulations", "samples"))
     text = f"{n} truths drawn from the prior, {s} samples each; largest deviation and p over both kinds of regions."
-    io.write_text(
-        caption, f"{text}\n\n{table(contents, problem)}\n\nRevision ``{sources[0]['git_revision'][:12]}``.\n"
-    )
+    io.write_caption(caption, [text, table(contents, problem)], sources[0])
 
 
 if "snakemake" in globals():

@@ -20,8 +20,7 @@ def main(panels, numbers, pdf, png, caption, *, exercise):
         found[name][quantity] = value
     figure = plotting.draw_exercise(io.read_panels(panels), content["cases"], found)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
-    made = f"Revision ``{content['provenance']['git_revision'][:12]}``."
-    io.write_text(caption, f"{table(found, content['cases'])}\n\n{made}\n")
+    io.write_caption(caption, [table(found, content["cases"])], content["provenance"])
 
 
 if "snakemake" in globals():

@@ -31,8 +31,7 @@ def main(posteriors, numbers, pdf, png, caption, *, problems, samplers):
     lines = [io.csv_table(("lens", "redshift of the source", "kpc per arcsec", "sampler", "samples"), rows)]
     if without:
         lines.append(f"Not shown, for want of redshifts in the configuration: {', '.join(without)}.")
-    lines.append(f"Revision ``{made['git_revision'][:12]}``.")
-    io.write_text(caption, "\n\n".join(lines) + "\n")
+    io.write_caption(caption, lines, made)
 
 
 if "snakemake" in globals():

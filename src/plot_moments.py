@@ -41,7 +41,7 @@ def main(coverage, mira, moments, certificates, pdf, png, caption, *, problem, s
         numbers, ranks, failed, samples, f"{problem}: are samples as wide as errors?"
     )
     io.write_figure([pdf, png], figure, provenance({"drawn_from": sources}))
-    io.write_text(caption, f"{table(numbers)}\n\nRevision ``{sources[0]['git_revision'][:12]}``.\n")
+    io.write_caption(caption, [table(numbers)], sources[0])
 
 
 if "snakemake" in globals():

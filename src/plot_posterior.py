@@ -22,10 +22,8 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler):
             f" (16 to 84 per cent of the samples: {flat['chi2_dof_p16']:.3f} to {flat['chi2_dof_p84']:.3f})"
         )
     cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
-    made = content["provenance"]
-    origin = f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
     stated = "; ".join([chi2, *content["stated"], cost])
-    io.write_text(caption, f"{stated}. {f'**{warning}.** ' if warning else ''}{origin}\n")
+    io.write_caption(caption, [f"{stated}.{f' **{warning}.**' if warning else ''}"], content["provenance"])
 
 
 if "snakemake" in globals():

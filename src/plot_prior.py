@@ -17,10 +17,6 @@ def table(name, flat):
     return io.csv_table(("PQMass of", *found), [(name, *(f"{value:.3f}" for value in found.values()))])
 
 
-def origin(made):
-    return f"Revision ``{made['git_revision'][:12]}``, seed {made['seed']}."
-
-
 def main(held_out, samples, numbers, pdf, png, caption, *, name):
     content = io.read_json(numbers)
     flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
@@ -28,7 +24,7 @@ def main(held_out, samples, numbers, pdf, png, caption, *, name):
     shown = {key: flat[f"pqmass_{key}"] for key in ("chi2_dof", "p_value")}
     figure = plotting.draw_prior(generated, real, shown, name)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
-    io.write_text(caption, f"{table(name, flat)}\n\n{origin(content['provenance'])}\n")
+    io.write_caption(caption, [table(name, flat)], content["provenance"])
 
 
 if "snakemake" in globals():

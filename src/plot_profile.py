@@ -8,8 +8,6 @@ import numpy as np
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
-MILLI = 1e3 / (180 / np.pi * 3600) ** 2  # mJy / arcsec^2 of one Jy / sr
-
 
 def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler):
     content = io.read_json(numbers)
@@ -20,21 +18,20 @@ def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler):
         )
     disk = known["profile"]
     mean = next(one for one in io.read_panels(comparison) if one.title == f"{sampler}: mean")
-    own, beam = disk["of"][sampler], disk["beam"]
+    beam = disk["beam"]
     profiles = {
         "published": disk["published"],
         "published, at the beam of CLEAN": disk["published_at_beam"],
-        "CLEAN of these data": disk["of"]["clean"]["profiles"][2],
+        "CLEAN of these data": disk["of"]["clean"][2],
     }
     figure = plotting.draw_profile(
         np.array(disk["radii"]),
-        MILLI * np.array(own["profiles"]),
-        {name: MILLI * np.array(one) for name, one in profiles.items()},
+        np.array(disk["of"][sampler]),
+        {name: np.array(one) for name, one in profiles.items()},
         1e3 * mean.image / mean.scale**2,
         mean.scale,
-        disk["tilt"],
         {at: f"ring {k}" for k, at in enumerate(disk["rings"], 1)},
-        own["middle"],
+        disk["outlines"][sampler],
         f"{problem}, samples by {sampler}",
     )
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}))
@@ -56,9 +53,8 @@ def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler):
         f"The beam of CLEAN is {beam[0]:.3f} x {beam[1]:.3f} arcsec; it was restored with it, the samples with none. "
         "Median of the samples, and where 68 per cent of them are; rings by the same measure in both:",
         io.csv_table(("quantity", "samples", "published"), rows),
-        f"Revision ``{content['provenance']['git_revision'][:12]}``.",
     ]
-    io.write_text(caption, "\n\n".join(lines) + "\n")
+    io.write_caption(caption, lines, content["provenance"])
 
 
 if "snakemake" in globals():

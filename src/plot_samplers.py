@@ -14,22 +14,21 @@ COLUMNS = {  # heading of the table: number, digits
     "MIRA, s.e.": ("mira_z", 1),
     "PQMass of pooled samples: p": ("pqmass_pooled_p", 2),
     "chi2 of samples": ("chi2_mean", 3),
-    "evaluations": ("cost", 0),
+    "evaluations": ("ensemble_cost", 0),
     "seconds": ("ensemble_seconds", 3),
 }
 
 
 def by_pair(contents):
-    """Numbers of the tests by problem and sampler; `cost` counts a vector-Jacobian product as two evaluations."""
+    """Numbers of the tests by problem and sampler, and what the certificate allows of some, `<number>_allowed`."""
     found = defaultdict(lambda: defaultdict(dict))
     for content in contents:
         for key, value in content["numbers"].items():
             if key.count("/") == 2:
                 problem, sampler, name = key.split("/")
                 found[problem][sampler][name] = value
-    for samplers in found.values():
-        for numbers in samplers.values():
-            numbers["cost"] = numbers["ensemble_nfe"] + 2 * numbers["ensemble_nvjp"]
+        for check in content.get("certificate", {}).get("checks", []):
+            found[problem][sampler][f"{check['name']}_allowed"] = check["low"], check["high"]
     return found
 
 
@@ -67,8 +66,7 @@ def main(tests, exact, pdf, png, caption, numbers, *, order):
         exactly = [(n, f"{means[n, 'ratio']:.2f}", f"{means[n, 'cost']:.0f}") for n in names]
         heads = ("sampler", "distance to exact posteriors / floor, mean of tasks", "evaluations")
         parts.append(io.csv_table(heads, exactly))
-    parts.append(f"Revision ``{sources[0]['git_revision'][:12]}``.")
-    io.write_text(caption, "\n\n".join(parts) + "\n")
+    io.write_caption(caption, parts, sources[0])
     io.write_numbers(numbers, flat, source)
 
 

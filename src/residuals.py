@@ -10,6 +10,7 @@ import torch
 
 from skyscore import io
 from skyscore.captions import in_words
+from skyscore.cost import cost
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 
@@ -19,7 +20,7 @@ def main(observation, posterior, numbers, panels, *, problem, sampler, code=None
     x, source = torch.as_tensor(x), provenance(seed=made["provenance"]["seed"], code=code)
     observed = load_problem(io.read_observation(observation))
     found = observed.residuals(x)
-    flat = {"nfe": made["nfe"], "nvjp": made["nvjp"], "cost": made["nfe"] + 2 * made["nvjp"]}
+    flat = {"nfe": made["nfe"], "nvjp": made["nvjp"], "cost": cost(made["nfe"], made["nvjp"])}
     for key, value in found.items():
         value = np.asarray(value, dtype=float)
         flat[key] = np.median(value)

@@ -31,7 +31,7 @@ def test_both_codes_draw_the_same_posterior(monkeypatch):
     whiten = torch.linalg.inv(torch.linalg.cholesky(C))
     n, steps = 4000, 200
     for run in bench_azula.ours, bench_azula.theirs:
-        x = run("mmps", prior, likelihood, n, steps).flatten(1).double()
+        x = run("mmps", prior, likelihood, n, steps).x.flatten(1).double()
         z = (x - mean) @ whiten.T
         # four standard errors of 12 means; ancestral steps lose some of the variance
         assert z.mean(0).abs().max() < 4 / n**0.5 + 0.02, run.__name__

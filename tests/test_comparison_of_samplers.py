@@ -55,7 +55,7 @@ def test_data_that_say_nothing_and_all():
 
 NUMBERS = {
     "error_of_mean": 0.3, "error_of_mean_error": 0.01, "z2": 1.0, "z2_error": 0.02, "mira_z": 0.4, "tarp_p": 0.3,
-    "ensemble_nfe": 30.0, "ensemble_nvjp": 60.0, "ensemble_seconds": 0.25, "certified": 1,
+    "ensemble_cost": 150.0, "ensemble_seconds": 0.25, "certified": 1,
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ NUMBERS = {
 def tests(tmp_path) -> list[Path]:
     """Numbers of two samplers on a lens and of one on a map, as the workflow leaves them: a file each."""
     given = {
-        ("lens", "cla"): NUMBERS | {"z2": 3.0, "tarp_p": 0.0, "certified": 0, "ensemble_nvjp": 0.0},
+        ("lens", "cla"): NUMBERS | {"z2": 3.0, "tarp_p": 0.0, "certified": 0, "ensemble_cost": 30.0},
         ("lens", "mmps"): NUMBERS,
         ("kappa", "gibbs"): NUMBERS | {"chi2_mean": 1.01},
     }
@@ -71,7 +71,8 @@ def tests(tmp_path) -> list[Path]:
     for (problem, sampler), numbers in given.items():
         flat = {f"{problem}/{sampler}/{key}": value for key, value in numbers.items()} | {"lens/certified": 1}
         paths.append(tmp_path / f"{problem}_{sampler}.json")
-        io.write_numbers(paths[-1], flat, {"git_revision": "a" * 40, "seed": 1})
+        verdict = {"checks": [{"name": "z2", "value": numbers["z2"], "low": 0.9, "high": 1.1}]}
+        io.write_numbers(paths[-1], flat, {"git_revision": "a" * 40, "seed": 1}, certificate=verdict)
     return paths
 
 
@@ -95,7 +96,7 @@ def test_the_figure_and_its_table(tests, tmp_path, monkeypatch):
     plot_samplers.main(tests, [exact], *out, order=order)
     assert all(path.stat().st_size > 5000 for path in out[:2])
     assert {problem: list(samplers) for problem, samplers in drawn.items()} == order
-    assert drawn["lens"]["mmps"]["cost"] == 150 and drawn["lens"]["cla"]["cost"] == 30
+    assert drawn["lens"]["mmps"]["z2_allowed"] == (0.9, 1.1)
     caption = out[2].read_text()
     assert '"lens", "cla", "0.300", "3.00", "0.000", "0.4", "", "", "30", "0.250", "no"' in caption
     assert '"kappa", "gibbs", "0.300", "1.00", "0.300", "0.4", "", "1.010", "150", "0.250", "yes"' in caption

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .bench_scaling import clock, problem
-from .samplers import sample
+from .samplers import Samples, sample
+from .samplers.counted import Counted
 from .validation.exact import floor, make_prior, make_task, sliced_wasserstein
 
 __all__ = ["bench_azula"]
@@ -40,16 +41,13 @@ def bench_azula(network: dict, device: str, n: int = 32, steps: int = 24) -> dic
         return {}
     found: dict[str, float] = {}
     prior, likelihood = problem(network, device)
-    counted = Counting(prior)
     for name in ("mmps", "pigdm"):
         runs = {
-            name: lambda name=name: ours(name, counted, likelihood, n, steps),
-            f"{name}_azula": lambda name=name: theirs(name, counted, likelihood, n, steps),
+            name: lambda name=name: ours(name, prior, likelihood, n, steps),
+            f"{name}_azula": lambda name=name: theirs(name, prior, likelihood, n, steps),
         }
         for key, seconds in in_turns(runs, device).items():
-            counted.calls = 0
-            runs[key]()
-            found |= {f"{key}_s": seconds / n, f"{key}_evaluations": counted.calls / n}
+            found |= {f"{key}_s": seconds / n, f"{key}_evaluations": runs[key]().nfe}
         for key, run in (("", ours), ("_azula", theirs)):
             found[f"{name}{key}_ratio"] = ratio_to_floor(name, run)
     return found
@@ -76,34 +74,20 @@ def ratio_to_floor(name: str, run: Callable) -> float:
             g = torch.Generator().manual_seed(1000 * seed + index)
             base = float(floor(case.posterior, SAMPLES, 16, g).mean())
             for _ in range(REPEATS):
-                x = run(name, case.prior, case.likelihood, SAMPLES, STEPS)
+                x = run(name, case.prior, case.likelihood, SAMPLES, STEPS).x
                 exact = case.posterior.sample(SAMPLES, g)
                 ratios.append(sliced_wasserstein(x.flatten(1), exact.flatten(1)) / base)
     return sum(ratios) / len(ratios)
 
 
-class Counting:
-    """A prior that counts images through its denoiser."""
-
-    def __init__(self, prior: Any):
-        self.prior, self.shape, self.calls = prior, prior.shape, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.prior, name)
-
-    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        self.calls += len(x)
-        return self.prior.denoise(x, sigma)
-
-
-def ours(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Tensor:
+def ours(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Samples:
     options = {"cg_steps": CG} if name == "mmps" else {}
     low, high = SIGMA
-    return sample(name, prior, likelihood, n, steps=steps, sigma_min=low, sigma_max=high, **options).x
+    return sample(name, prior, likelihood, n, steps=steps, sigma_min=low, sigma_max=high, **options)
 
 
-def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Tensor:
-    """Samples `(n, *shape)` of azula: its MMPS and PiGDM, both in its ancestral (DDPM) steps."""
+def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Samples:
+    """Samples of azula: its MMPS and PiGDM, both in its ancestral (DDPM) steps."""
     from azula.denoise import Denoiser, DiracPosterior
     from azula.guidance import MMPSDenoiser, PGDMSampler
     from azula.linalg.covariance import IsotropicCovariance
@@ -116,12 +100,11 @@ def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Tensor
             self.schedule = VESchedule(*SIGMA)
 
         def forward(self, x_t: Tensor, t: Tensor) -> DiracPosterior:
-            D = prior.denoise(x_t.reshape(-1, *prior.shape), self.schedule(t)[1])
-            return DiracPosterior(D.reshape(x_t.shape))
+            return DiracPosterior(counted.denoise_in_graph(x_t, self.schedule(t)[1]))
 
     matrix, y = likelihood.operator.A, likelihood.y
     variance, grid = float(likelihood.std) ** 2, {"steps": steps, "silent": True}
-    denoiser = Shared()
+    counted, denoiser = Counted(prior, prior.shape), Shared()
     if name == "mmps":
         covariance = IsotropicCovariance(variance)
         guided = MMPSDenoiser(denoiser, y, lambda x: x @ matrix.T, covariance, solver="cg", iterations=CG)
@@ -130,4 +113,6 @@ def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Tensor
         inverse = torch.linalg.pinv(matrix)
         sampler = PGDMSampler(denoiser, y, lambda x: x @ matrix.T, lambda v: v @ inverse.T, eta=1.0, **grid)
     x = sampler.init((n, math.prod(prior.shape)), device=y.device)
-    return sampler(x).reshape(n, *prior.shape)
+    return Samples(
+        sampler(x).reshape(n, *prior.shape), counted.nfe / n, nvjp=math.nan
+    )  # products are not counted

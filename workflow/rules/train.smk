@@ -9,7 +9,7 @@ rule train_prior:
         "<benchmarks>/train_prior/{prior}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: HALF  # on two cores the second thread of a training gained 8 per cent
+    threads: HALF  # the second thread of a training is idle for nine tenths of its time
     resources:
         mem_mb=growing(4000),
         runtime=1440,

@@ -25,7 +25,7 @@ import torch
 from scipy.ndimage import label
 from scipy.optimize import least_squares
 
-from ..operators.convolution import Convolution
+from ..operators.convolution import FWHM, Convolution
 from ..operators.interferometry import ARCSEC, Interferometer, to_real
 from ..operators.toeplitz import dirty_beam
 
@@ -106,7 +106,7 @@ def fit_beam(uv: np.ndarray, weights: np.ndarray) -> Beam:
     start = (2 * np.pi * rms * ARCSEC) ** 2
     a, b, c = least_squares(misfit, [start, 0.0, start], x_scale=start).x
     values, vectors = np.linalg.eigh([[a, b], [b, c]])
-    fwhm = math.sqrt(8 * math.log(2)) / np.sqrt(values)
+    fwhm = FWHM / np.sqrt(values)
     return Beam(float(fwhm[0]), float(fwhm[1]), float(math.atan2(vectors[1, 0], vectors[0, 0]) % math.pi))
 
 

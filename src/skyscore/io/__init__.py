@@ -7,7 +7,7 @@
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
 """
 
-from .captions import csv_table
+from .captions import csv_table, write_caption
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, reading, write_bytes, write_text
@@ -53,6 +53,7 @@ __all__ = [
     "read_weights",
     "reading",
     "write_bytes",
+    "write_caption",
     "write_dataset",
     "write_ensemble",
     "write_figure",

@@ -1,13 +1,23 @@
-"""Captions of the report: tables in reStructuredText."""
+"""Captions of the report, in reStructuredText: tables, and what made them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-__all__ = ["csv_table"]
+from .files import write_text
+
+__all__ = ["csv_table", "write_caption"]
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with one line of header; every cell is quoted, so that a comma in it does no harm."""
     head, *lines = (", ".join(f'"{cell}"' for cell in row) for row in (header, *rows))
     return "\n".join([".. csv-table::", f"   :header: {head}", "", *(f"   {line}" for line in lines)])
+
+
+def write_caption(path: str | Path, parts: Iterable[str], made: Mapping[str, Any]) -> None:
+    """Paragraphs, and last the revision and seed of the provenance `made`."""
+    seed = "" if made.get("seed") is None else f", seed {made['seed']}"
+    write_text(path, "\n\n".join([*parts, f"Revision ``{made['git_revision'][:12]}``{seed}."]) + "\n")

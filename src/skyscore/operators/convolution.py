@@ -8,13 +8,17 @@ every side, so that light from outside the frame is scattered into it.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from .base import LinearOperator
 
-__all__ = ["Convolution"]
+__all__ = ["FWHM", "Convolution"]
+
+FWHM = math.sqrt(8 * math.log(2))  # full width at half maximum of a Gaussian, in standard deviations
 
 
 class Convolution(LinearOperator):

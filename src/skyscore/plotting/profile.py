@@ -20,9 +20,8 @@ def draw_profile(
     lines: Mapping[str, np.ndarray],
     image: np.ndarray,
     scale: float,
-    tilt: tuple[float, float],
     rings: Mapping[float, str],
-    middle: tuple[float, float],
+    outlines: Sequence,
     title: str = "",
 ) -> Figure:
     """The image with its rings; profiles on a logarithmic scale, and times r^2, where rings are peaks.
@@ -32,16 +31,14 @@ def draw_profile(
         samples: quantiles of profiles of posterior samples, 0.025, 0.16, 0.5, 0.84, 0.975, `(5, R)` (mJy / arcsec^2).
         lines: other profiles `(R,)` by name.
         image: (H, W) of the mean (mJy / arcsec^2), north up, east left. scale: its pixel (arcsec).
-        tilt: inclination and position angle (degree). rings: how the ring at a radius (arcsec) is called.
-        middle: of the disk in the image (y, x).
+        rings: how the ring at a radius (arcsec) is called. outlines: rows and columns of each, `(2, K, n_rings)`.
     """
     low, under, median, over, high = samples
     with plt.rc_context(STYLE):
         figure, (left, centre, right) = plt.subplots(1, 3, figsize=(11.5, 3.6), width_ratios=[1.15, 1.2, 1.2])
         shown = left.imshow(image, origin="lower", cmap=MAPS["image"], norm=limits("image", [image]))
-        for radius in rings:
-            x, y = ellipse(radius / scale, tilt)
-            left.plot(middle[1] + x, middle[0] + y, "w--", lw=0.7)
+        rows, columns = np.asarray(outlines)
+        left.plot(columns, rows, "w--", lw=0.7)
         left.set_title("posterior mean")
         scale_bar(left, image.shape, scale)
         bare(left)
@@ -68,11 +65,3 @@ def draw_profile(
         if title:
             figure.suptitle(title)
     return figure
-
-
-def ellipse(radius: float, tilt: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows, off the middle, of the ellipse that a circle in the disk is seen as (north up, east left)."""
-    inclination, pa = np.radians(tilt)
-    phi = np.linspace(0, 2 * np.pi, 200)
-    major, minor = radius * np.cos(phi), radius * np.sin(phi) * np.cos(inclination)
-    return -(major * np.sin(pa) + minor * np.cos(pa)), major * np.cos(pa) - minor * np.sin(pa)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import io
+from ..operators.convolution import FWHM
 from ..operators.interferometry import ARCSEC
 from ..simulate.sky import Frame, Sky, read_frame
 from .hst_align import (
@@ -188,7 +189,7 @@ def observe_unseen(
     sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # its settings are in pixels of the frame
     own = sky | {"reach": ratio * sky["reach"], "grow": round(ratio * sky["grow"])}
     sharp = read_frame(files, check, own)
-    blur = np.sqrt(max(s["psf_fwhm"] ** 2 - s["sharp_fwhm"] ** 2, 0)) / 2.355 / scale
+    blur = np.sqrt(max(s["psf_fwhm"] ** 2 - s["sharp_fwhm"] ** 2, 0)) / FWHM / scale
     box = tuple(slice(c, c + side) for c in place.corner)
     off, numbers = s["check_offset"] or [0.0, 0.0], {}
     if s["centred"] and s["check_offset"] is None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..likelihoods.noise import CorrelatedNoise
+from ..operators.convolution import FWHM
 from ..operators.lensing import annulus, lens_operator
 
 __all__ = ["gaussian_psf", "kernel_correlation", "simulate_lens"]
@@ -77,7 +78,7 @@ def simulate_lens(
 
 def gaussian_psf(fwhm: float) -> np.ndarray:
     """Gaussian of unit sum, `fwhm` in pixels, odd sides reaching to four standard deviations."""
-    sigma = fwhm / math.sqrt(8 * math.log(2))
+    sigma = fwhm / FWHM
     half = max(1, math.ceil(4 * sigma))
     profile = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
     psf = np.outer(profile, profile)

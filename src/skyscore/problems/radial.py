@@ -9,12 +9,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ..io import InputError
+from ..operators.convolution import FWHM
 from ..operators.interferometry import ARCSEC
 from .ring import centre_of_light
 
 __all__ = ["DiskProfile", "disk_of", "radial_profile", "ring_radius"]
 
-FWHM = math.sqrt(8 * math.log(2))  # of a Gaussian, in sigma
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
 WITHIN = 0.15  # of its expected radius: where the peak of a ring is looked for
 
@@ -36,11 +36,17 @@ def radial_profile(
 
     The middle is the centre of light.
     """
+    places = ellipses(image, scale, radii, inclination, position_angle, directions)
+    return map_coordinates(image, places, order=1).mean(0)
+
+
+def ellipses(image, scale, radii, inclination, position_angle, directions: int = 180) -> np.ndarray:
+    """Rows and columns of these ellipses, `(2, directions, n)`."""
     y, x = centre_of_light(image)
     phi, pa = np.linspace(0, 2 * np.pi, directions, endpoint=False)[:, None], np.radians(position_angle)
     major, minor = radii * np.cos(phi), radii * np.sin(phi) * np.cos(np.radians(inclination))
     north, east = major * np.cos(pa) - minor * np.sin(pa), major * np.sin(pa) + minor * np.cos(pa)
-    return map_coordinates(image, [y + north / scale, x - east / scale], order=1).mean(0)
+    return np.stack((y + north / scale, x - east / scale))
 
 
 def ring_radius(radii: np.ndarray, profile: np.ndarray, expected: float) -> float:
@@ -110,24 +116,27 @@ class DiskProfile:
         return found | {f"{key}_arcsec": np.array([ring[key] for ring in rings]) for key in rings[0]}
 
     def content(self, images: dict[str, np.ndarray], major: float, minor: float) -> dict[str, Any]:
-        """What the figure shows: `radii`, `tilt`, `rings` (arcsec), `beam` (its widths, arcsec), profiles (Jy / sr)
-        `published` and `published_at_beam`; and `of` each name of images (n, H, W) in Jy / pixel, `profiles`, QUANTILES
-        of their profiles `(5, n_radii)`, and the `middle` of their mean."""
-        of = {
-            name: {
-                "profiles": np.quantile(self.of(some), QUANTILES, axis=0),
-                "middle": centre_of_light(some.mean(0)),
-            }
+        """What the figure shows of images (n, H, W) in Jy / pixel by name.
+
+        `radii`, `rings` and the `beam` (arcsec); profiles (mJy / arcsec^2) `published`, `published_at_beam` and `of`
+        each name, QUANTILES of them `(5, n_radii)`; `outlines` of the rings on the mean of each name, rows and columns
+        `(2, directions, n_rings)`.
+        """
+        unit, rings = 1e3 * ARCSEC**2, list(self._rings(self.published).values())
+        outlines = {
+            name: ellipses(some.mean(0), self.scale, np.array(rings), *self.tilt)
             for name, some in images.items()
         }
         return {
             "radii": self.radii,
-            "tilt": self.tilt,
-            "rings": list(self._rings(self.published).values()),
+            "rings": rings,
             "beam": (major, minor),
-            "published": self.published,
-            "published_at_beam": self.published_at(math.sqrt(major * minor)),
-            "of": of,
+            "published": unit * self.published,
+            "published_at_beam": unit * self.published_at(math.sqrt(major * minor)),
+            "of": {
+                name: unit * np.quantile(self.of(some), QUANTILES, axis=0) for name, some in images.items()
+            },
+            "outlines": outlines,
         }
 
     def _rings(self, profile: np.ndarray) -> dict[str, float]:

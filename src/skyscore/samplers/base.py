@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..cost import cost
 from ..diffusion.schedule import correction, geometric, predict
 from ..likelihoods import GaussianLikelihood, Spectrum
 from .counted import Counted, largest_deviation
@@ -40,7 +41,7 @@ class Samples:
 
     @property
     def cost(self) -> float:
-        return self.nfe + 2 * self.nvjp
+        return cost(self.nfe, self.nvjp)
 
 
 class Sampler:
