@@ -1,5 +1,7 @@
 """Numbers in the documentation are those of the recorded runs."""
 
+import json
+
 import pytest
 
 from skyscore import quotes
@@ -21,6 +23,21 @@ def test_nested_records_are_flat():
     assert (
         quotes.filled("<!-- r:a/b:.1f -->?<!-- -->", {"r": {"a/b": 1.5}}) == "<!-- r:a/b:.1f -->1.5<!-- -->"
     )
+
+
+def test_the_duration_of_a_run_is_that_of_its_own_jobs(tmp_path):
+    assert quotes.duration(tmp_path, "demo") == {}  # the results were copied from elsewhere
+    records = tmp_path / ".snakemake" / "metadata"
+    records.mkdir(parents=True)
+    for job, (name, start, end) in enumerate([("demo", 30, 90), ("demo", 60, 150), ("real", 0, 900)]):
+        content = {"log": [f"results/{name}/logs/sample/{job}.log"], "starttime": start, "endtime": end}
+        (records / str(job)).write_text(json.dumps(content))
+    assert quotes.duration(tmp_path, "demo") == {"run/minutes": 2.0}
+
+
+def test_hours_of_the_shipped_weights_are_in_their_files():
+    found = quotes.trainings()
+    assert 0 < found["galaxies32/hours"] < 10 and found["galaxies32/steps"] > 0
 
 
 def test_quoted_pictures_are_there():

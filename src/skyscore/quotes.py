@@ -2,8 +2,8 @@
 
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
-numbers.json of a run (beside them their provenance), results/bench.json, and the sizes in config/datasets.tsv (record
-`datasets`). Nothing is typed twice: a test fails if a text and its record differ. The gallery, the list of messages and
+numbers.json of a run (beside them their provenance), results/bench.json, the sizes in config/datasets.tsv (record
+`datasets`) and what was written into the files of weights/ as they were trained (record `weights`). Nothing is typed twice: a test fails if a text and its record differ. The gallery, the list of messages and
 the graph of the rules are made anew as well.
 """
 
@@ -13,6 +13,8 @@ import json
 import re
 import shutil
 from pathlib import Path
+
+from safetensors import safe_open
 
 from skyscore import gallery, messages, rulegraph
 from skyscore.settings import read_table
@@ -46,11 +48,22 @@ def downloads(root: Path = ROOT) -> dict[str, float]:
     return {"files": len(sizes), "megabytes": sum(sizes) / 1e6}
 
 
+def trainings(root: Path = ROOT) -> dict[str, float]:
+    """For each file of weights: `hours` of its training, on the processor that made it, `steps` and last `loss`."""
+    found: dict[str, float] = {}
+    for path in sorted((root / "weights").glob("*.safetensors")):
+        with safe_open(path, "np") as weights:
+            kept = {key: json.loads(text) for key, text in weights.metadata().items() if key in ("provenance", "record")}
+        numbers = kept.get("record", {}) | {"hours": kept["provenance"]["wall_time_s"] / 3600}
+        found |= {f"{path.stem}/{key}": value for key, value in numbers.items()}
+    return found
+
+
 def records(root: Path = ROOT) -> dict[str, dict[str, float]]:
     """All records by name."""
     paths = [*sorted((root / "docs" / "results").glob("*.json")), root / "results" / "bench.json"]
     found = {path.stem: flat(json.loads(path.read_text())) for path in paths if path.exists()}
-    return found | {"datasets": downloads(root)}
+    return found | {"datasets": downloads(root), "weights": trainings(root)}
 
 
 def filled(text: str, known: dict[str, dict[str, float]]) -> str:
@@ -71,15 +84,28 @@ def filled(text: str, known: dict[str, dict[str, float]]) -> str:
     return QUOTE.sub(number, text)
 
 
+def duration(root: Path, name: str) -> dict[str, float]:
+    """`run/minutes` from the start of a run's first job to the end of its last, where Snakemake remembers them.
+
+    A job done again later, or a pause, makes it longer, never shorter. Nothing where the results were copied from.
+    """
+    jobs = (json.loads(path.read_text()) for path in (root / ".snakemake" / "metadata").glob("*"))
+    own = [job for job in jobs if any(f"results/{name}/" in path for path in job["log"])]
+    if not own:
+        return {}
+    last, first = max(job["endtime"] for job in own), min(job["starttime"] for job in own)
+    return {"run/minutes": (last - first) / 60}
+
+
 def gather(root: Path = ROOT) -> None:
-    """Copies numbers, provenance and pictures of the runs that are there into docs/."""
+    """Copies numbers, provenance, duration and pictures of the runs that are there into docs/."""
     for source in sorted((root / "results").glob("*/numbers.json")):
         name = source.parent.name
         if name == "test":
             continue
         numbers = json.loads(source.read_text())
         run = json.loads((source.parent / "provenance.json").read_text())["run"]
-        content = {**numbers, "provenance": {key: run[key] for key in ORIGIN if key in run}}
+        content = {**numbers, **duration(root, name), "provenance": {key: run[key] for key in ORIGIN if key in run}}
         target = root / "docs" / "results" / f"{name}.json"
         target.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
         for figure in gallery.pictures(name):
