@@ -3,8 +3,9 @@
 A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
 numbers.json of a run (beside them their provenance), results/bench.json, the sizes in config/datasets.tsv (record
-`datasets`) and what was written into the files of weights/ as they were trained (record `weights`). Nothing is typed twice: a test fails if a text and its record differ. The gallery, the list of messages and
-the graph of the rules are made anew as well.
+`datasets`) and what was written into the files of weights/ as they were trained (record `weights`). Nothing is typed
+twice: a test fails if a text and its record differ. The gallery, the list of messages and the graph of the rules are
+made anew as well.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def trainings(root: Path = ROOT) -> dict[str, float]:
     found: dict[str, float] = {}
     for path in sorted((root / "weights").glob("*.safetensors")):
         with safe_open(path, "np") as weights:
-            kept = {key: json.loads(text) for key, text in weights.metadata().items() if key in ("provenance", "record")}
+            kept = {
+                key: json.loads(text)
+                for key, text in weights.metadata().items()
+                if key in ("provenance", "record")
+            }
         numbers = kept.get("record", {}) | {"hours": kept["provenance"]["wall_time_s"] / 3600}
         found |= {f"{path.stem}/{key}": value for key, value in numbers.items()}
     return found
@@ -105,7 +110,11 @@ def gather(root: Path = ROOT) -> None:
             continue
         numbers = json.loads(source.read_text())
         run = json.loads((source.parent / "provenance.json").read_text())["run"]
-        content = {**numbers, **duration(root, name), "provenance": {key: run[key] for key in ORIGIN if key in run}}
+        content = {
+            **numbers,
+            **duration(root, name),
+            "provenance": {key: run[key] for key in ORIGIN if key in run},
+        }
         target = root / "docs" / "results" / f"{name}.json"
         target.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
         for figure in gallery.pictures(name):
