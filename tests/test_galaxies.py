@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skyscore.simulate import galaxies, rendered
 from skyscore.simulate.galaxies import Galaxies
 
 
@@ -32,8 +33,29 @@ def test_same_seed_same_galaxies_in_any_chunks(monkeypatch):
     a, b = Galaxies.simulate(20, 16, seed=1), Galaxies.simulate(20, 16, seed=1)
     assert np.array_equal(a, b)
     assert not np.allclose(a, Galaxies.simulate(20, 16, seed=2))
-    monkeypatch.setattr(Galaxies, "CHUNK", 7)
+    monkeypatch.setattr(rendered, "AT_ONCE", 7 * (rendered.OVERSAMPLE * 16) ** 2)
     assert np.allclose(a, Galaxies.simulate(20, 16, seed=1))
+
+
+def test_clumps_are_gaussians_in_the_plane_of_the_disk():
+    drawn = Galaxies.draw(3, Galaxies.completed({}), np.random.default_rng(3))
+    p = {k: torch.as_tensor(v, dtype=torch.float64) for k, v in drawn.items()}
+    axis = torch.linspace(-1, 1, 24, dtype=torch.float64)
+    light = galaxies.clumps(p, axis.expand(3, 24), axis.expand(3, 24))
+    for n, found in enumerate(light):
+        one = {k: v[n] for k, v in p.items()}
+        c, s = torch.cos(one["pa"]), torch.sin(one["pa"])
+        u, v = (
+            c * axis + s * axis[:, None],
+            -s * axis + c * axis[:, None],
+        )  # along the major and the minor axis
+        r = one["clump_r"] * one["R"] / 1.678
+        x, y = r * torch.cos(one["clump_t"]), r * torch.sin(one["clump_t"]) * one["q"]
+        d2 = (u[..., None] - x) ** 2 + (v[..., None] - y) ** 2
+        s2 = one["clump_s"] ** 2
+        each = one["clump_f"] / (2 * np.pi * s2) * torch.exp(-0.5 * d2 / s2)
+        assert torch.allclose(found, each.sum(-1), rtol=1e-10)
+    assert light.max() > 0
 
 
 def parameters(**changes):

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from conftest import OVERLAYS, ROOT, clear_line, jobs
 
+from skyscore.problems.kappa import LARGEST
+
 SAMPLED = {"default": 17, "test": 13, "real": 34, "paper": 17, "exact": 0}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
@@ -101,7 +103,7 @@ def test_a_glance_at_full_scale_has_its_sizes(snakemake, workflow):
     """config/glance.yaml over paper.yaml: the same kinds of jobs, the same pixels and networks, a few steps."""
     told = (
         'print("sized:", *(f"{k}={v[\'pixels\']}" for k, v in sorted(config["datasets"].items())))',
-        'print("networks:", *(str(p["network"]["channels"]) for p in config["priors"].values()))',
+        'print("networks:", *(f"{k}={p[\'network\'][\'channels\']}" for k, p in sorted(config["priors"].items())))',
         'print("at most:", max(s["steps"] for s in config["samplers"].values()))',
     )
     probe(workflow, "\n".join(told))
@@ -124,6 +126,26 @@ def test_memory_grows_with_each_attempt(snakemake, workflow):
     """What a rule asks for when a profile's `retries` submits it again."""
     probe(workflow, 'print("memory is", [growing(4000)(None, attempt) for attempt in (1, 2, 3)])')
     assert "memory is [4000, 8000, 12000]\n" in snakemake("-n", "download", cwd=workflow).stdout
+
+
+def test_memory_grows_with_pixels_and_images(snakemake, workflow):
+    """At 128 pixels a decomposed operator is 16,384 x 16,384; maps that go through Fourier transforms are not."""
+    assert 64**2 == LARGEST  # WHOLE in common.smk
+    of = 'Given(%s="%s")'
+    lens, kappa, sky = (of % ("problem", name) for name in ("lens", "kappa", "cosmos360"))
+    told = (
+        "class Given(dict):",
+        "    __getattr__ = dict.__getitem__",
+        f'print("matrices:", matrices({lens}), matrices({kappa}), matrices({sky}))',
+        f'print("images:", images({of % ("prior", "galaxies128")}), images({of % ("dataset", "galaxies128")}))',
+    )
+    probe(workflow, "\n".join(told))
+    done = snakemake("-n", *OVERLAYS["paper"], cwd=workflow)
+    each = 8 * 128**4 / 1e6
+    found = [int(word) for word in re.search("^matrices: (.*)$", done.stdout, re.M)[1].split()]
+    assert found == [int(8 * each), int(8 * each), 0]
+    found = {int(word) for word in re.search("^images: (.*)$", done.stdout, re.M)[1].split()}
+    assert found == {int(3 * 4 * 200_000 * 128**2 / 1e6)}
 
 
 def test_jobs_go_through_the_submit_command_of_a_cluster(snakemake, workflow, tmp_path):
@@ -212,7 +234,7 @@ def test_every_rule_says_what_a_scheduler_needs(block):
     rule = block.split(":")[0]
     for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "script"):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
-    assert re.search(r"mem_mb=growing\(\d+\)", block), rule
+    assert re.search(r"mem_mb=growing\(\d+(, \w+)?\)", block), rule
     assert re.search(r"runtime=\d+", block), rule
     trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
     assert bool(re.search(r"^ +gpu=", block, re.MULTILINE)) == (rule in trained)

@@ -155,8 +155,8 @@ def story(cluster, tmp_path_factory) -> Story:
     story = Story(cluster, copy_workflow(tmp_path_factory.mktemp("run")))
     rules = story.folder / "workflow" / "rules" / "prepare.smk"
     text = rules.read_text()
-    assert text.count("growing(4000)") == 1
-    rules.write_text(text.replace("growing(4000)", f"growing({TOO_LITTLE})"))
+    assert text.count("growing(4000, images)") == 1
+    rules.write_text(text.replace("growing(4000, images)", f"growing({TOO_LITTLE})"))
     (story.folder / "weights" / "kappa16.safetensors").write_bytes(b"no weights")
 
     first = story.snakemake()

@@ -16,7 +16,7 @@ rule simulate:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=60,
     params:
         n=simulations_of,
@@ -46,7 +46,7 @@ rule sample_ensemble:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=720,
         gpu=one_gpu,
     params:
@@ -132,7 +132,7 @@ rule moments_ensemble:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=30,
     params:
         problem="{problem}",

@@ -86,6 +86,11 @@ if workflow.is_main_process:
 HALF = max(1, (workflow.resource_settings.cores or 4) // 2)
 
 
+# in the memory of a job at once
+COPIES, MATRICES = 3, 8
+WHOLE = 64  # pixels on a side of a convergence map whose operator is decomposed unless asked for, as KappaProblem has it
+
+
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
     split="train|held_out",
@@ -100,12 +105,30 @@ wildcard_constraints:
 # ---------------------------------------------------------------------------- resources and params
 
 
-def growing(mb):
+def growing(mb, more=lambda wildcards: 0):
     """Memory of a job [MB]: as much again with each attempt, so that one which ran out of it gets more the next time.
 
     The attempts are those of a profile's `retries`; a rule's own would stay inside the memory that was too small.
     """
-    return lambda wildcards, attempt: mb * attempt
+    return lambda wildcards, attempt: (mb + more(wildcards)) * attempt
+
+
+def images(wildcards):
+    """Memory [MB] of a job that holds the images of a data set, or of a prior's, and copies of them."""
+    name = wildcards.get("dataset") or config["priors"][wildcards.prior]["dataset"]
+    dataset = config["datasets"][name]
+    return COPIES * 4 * dataset[wildcards.get("split", "train")] * dataset["pixels"] ** 2 // 10**6
+
+
+def matrices(wildcards):
+    """Memory [MB] of a job that decomposes a problem's operator: matrices of pixels^2 x pixels^2 in float64."""
+    problem = config["problems"][wildcards.problem]
+    pixels = config["datasets"][config["priors"][problem["prior"]]["dataset"]]["pixels"]
+    if problem["kind"] == "kappa" and not (
+        pixels <= WHOLE if problem["decompose"] is None else problem["decompose"]
+    ):
+        return 0
+    return MATRICES * 8 * pixels**4 // 10**6
 
 
 def one_gpu(wildcards):

@@ -14,7 +14,7 @@ rule observe:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=120,
     params:
         name="{problem}",

@@ -11,8 +11,8 @@ rule prepare:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=120,
+        mem_mb=growing(4000, images),
+        runtime=600,
     params:
         split="{split}",
         settings=dataset_settings,

@@ -14,7 +14,7 @@ rule sample:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=120,
         gpu=one_gpu,
     params:
@@ -43,7 +43,7 @@ rule train_regression:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=60,
     params:
         steps=lookup(within=config, dpath="problems/{problem}/regression"),
@@ -71,7 +71,7 @@ rule baselines:
         "../../envs/torch.yaml"
     threads: HALF
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=60,
     params:
         problem="{problem}",

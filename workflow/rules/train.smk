@@ -11,7 +11,7 @@ rule train_prior:
         "../../envs/torch.yaml"
     threads: HALF  # the second thread of a training is idle for nine tenths of its time
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, images),
         runtime=1440,
         gpu=gpus_of_training,
     params:

@@ -40,7 +40,7 @@ rule residuals:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=30,
     params:
         problem="{problem}",
@@ -68,7 +68,7 @@ rule compare:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(4000, matrices),
         runtime=30,
     params:
         problem="{problem}",

@@ -61,6 +61,7 @@ SETTINGS = {
 }
 # fmt: on
 MAX_CLUMPS = 32
+SCALE_LENGTH = 1.678  # half-light radii of an exponential disk
 CORE = 0.03  # softening of the cusp [half field], so that a finite oversampling integrates it
 
 
@@ -106,7 +107,7 @@ def render(t: dict[str, Tensor], pixels: int) -> Tensor:
     dx, dy = axis[None, None, :] - one["x"], axis[None, :, None] - one["y"]
     c, s = torch.cos(one["pa"]), torch.sin(one["pa"])
     u, v = c * dx + s * dy, -s * dx + c * dy  # along the major and the minor axis
-    h = one["R"] / 1.678  # scale length of an exponential disk of half-light radius R
+    h = one["R"] / SCALE_LENGTH
 
     v_disk = v / one["q"]
     r = (u**2 + v_disk**2 + CORE**2).sqrt()
@@ -132,21 +133,27 @@ def render(t: dict[str, Tensor], pixels: int) -> Tensor:
     )
     bulge = torch.exp(-b * ((r_bulge / one["Rb"]) ** (1 / n) - 1)) / norm
 
-    light = one["B"] * bulge + (1 - one["B"]) * (disk + clumps(t, u, v, h))
+    light = one["B"] * bulge + (1 - one["B"]) * (disk + clumps(t, dx[:, 0], dy[..., 0]))
     return averaged(light, t["log_peak"])
 
 
-def clumps(t: dict[str, Tensor], u: Tensor, v: Tensor, h: Tensor) -> Tensor:
-    """Gaussian clumps in the plane of the disk, flux in units of the disk's, given sky coordinates along its axes."""
-    light = torch.zeros_like(u)
-    r, angle = t["clump_r"] * h[:, :, 0], t["clump_t"]
-    x, y = r * torch.cos(angle), r * torch.sin(angle) * t["q"][:, None]
-    for k in range(int((t["clump_f"] > 0).sum(1).max())):
-        f, s2 = (t[name][:, k, None, None] for name in ("clump_f", "clump_s"))
-        s2 = s2**2
-        d2 = (u - x[:, k, None, None]) ** 2 + (v - y[:, k, None, None]) ** 2
-        light += f / (2 * torch.pi * s2) * torch.exp(-0.5 * d2 / s2)
-    return light
+def clumps(t: dict[str, Tensor], dx: Tensor, dy: Tensor) -> Tensor:
+    """Clumps `(n, H, W)` at distances dx `(n, W)` and dy `(n, H)` from the centres, flux in units of the disk's.
+
+    They are placed in the plane of the disk. Round on the sky, each is a product of two Gaussians, of x and of y, so
+    that their sum is a product of matrices.
+    """
+    t = {
+        key: value[:, : int((t["clump_f"] > 0).sum(1).max())] if value.ndim > 1 else value
+        for key, value in t.items()
+    }
+    r, s2 = t["clump_r"] * t["R"][:, None] / SCALE_LENGTH, t["clump_s"][..., None] ** 2
+    major, minor = r * torch.cos(t["clump_t"]), r * torch.sin(t["clump_t"]) * t["q"][:, None]
+    c, s = torch.cos(t["pa"])[:, None], torch.sin(t["pa"])[:, None]
+    x, y = c * major - s * minor, s * major + c * minor  # (n, clumps)
+    rows = torch.exp(-0.5 * (dy[:, None] - y[..., None]) ** 2 / s2)
+    columns = torch.exp(-0.5 * (dx[:, None] - x[..., None]) ** 2 / s2)
+    return (t["clump_f"][..., None] / (2 * torch.pi * s2) * rows).mT @ columns
 
 
 class Galaxies(Rendered):
