@@ -25,14 +25,21 @@ def test_nested_records_are_flat():
     )
 
 
-def test_the_duration_of_a_run_is_that_of_its_own_jobs(tmp_path):
-    assert quotes.duration(tmp_path, "demo") == {}  # the results were copied from elsewhere
-    records = tmp_path / ".snakemake" / "metadata"
-    records.mkdir(parents=True)
+def test_the_effort_of_a_run_is_that_of_its_own_jobs(tmp_path):
+    assert quotes.effort(tmp_path, "demo") == {}  # the results were copied from elsewhere
+    records, benchmarks = tmp_path / ".snakemake" / "metadata", tmp_path / "results" / "demo" / "benchmarks"
+    for folder in (records, benchmarks / "sample"):
+        folder.mkdir(parents=True)
     for job, (name, start, end) in enumerate([("demo", 30, 90), ("demo", 60, 150), ("real", 0, 900)]):
         content = {"log": [f"results/{name}/logs/sample/{job}.log"], "starttime": start, "endtime": end}
         (records / str(job)).write_text(json.dumps(content))
-    assert quotes.duration(tmp_path, "demo") == {"run/minutes": 2.0}
+    for job, row in (("lens", "7.5\t300.0"), ("radio", "2.5\t-"), ("kappa", "1.5\t400.0")):
+        (benchmarks / "sample" / f"{job}.tsv").write_text(f"s\tmax_rss\n{row}\n")
+    assert quotes.effort(tmp_path, "demo") == {
+        "run/minutes": 2.0,
+        "run/sample/s": 7.5,
+        "run/sample/mb": 400.0,
+    }
 
 
 def test_hours_of_the_shipped_weights_are_in_their_files():

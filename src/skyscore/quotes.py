@@ -10,6 +10,7 @@ made anew as well.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -89,21 +90,32 @@ def filled(text: str, known: dict[str, dict[str, float]]) -> str:
     return QUOTE.sub(number, text)
 
 
-def duration(root: Path, name: str) -> dict[str, float]:
-    """`run/minutes` from the start of a run's first job to the end of its last, where Snakemake remembers them.
+def effort(root: Path, name: str) -> dict[str, float]:
+    """What a run took, where it was made: `run/minutes`, and for each rule seconds and memory of its largest job.
 
-    A job done again later, or a pause, makes it longer, never shorter. Nothing where the results were copied from.
+    The minutes are from the start of the first job to the end of the last, as Snakemake remembers them: a job done
+    again later, or a pause, makes them more, never fewer. `run/<rule>/s` and `run/<rule>/mb` are from its benchmarks.
     """
     jobs = (json.loads(path.read_text()) for path in (root / ".snakemake" / "metadata").glob("*"))
     own = [job for job in jobs if any(f"results/{name}/" in path for path in job["log"])]
-    if not own:
-        return {}
-    last, first = max(job["endtime"] for job in own), min(job["starttime"] for job in own)
-    return {"run/minutes": (last - first) / 60}
+    last, first = (
+        max((job["endtime"] for job in own), default=0),
+        min((job["starttime"] for job in own), default=0),
+    )
+    found = {"run/minutes": (last - first) / 60} if own else {}
+    benchmarks = root / "results" / name / "benchmarks"
+    for path in benchmarks.rglob("*.tsv"):
+        rule = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
+        for row in csv.DictReader(path.read_text().splitlines(), delimiter="\t"):
+            for key, column in (("s", "s"), ("mb", "max_rss")):
+                if row[column] not in ("-", "NA"):  # a job of less than a second
+                    place = f"run/{rule}/{key}"
+                    found[place] = max(found.get(place, 0.0), float(row[column]))
+    return found
 
 
 def gather(root: Path = ROOT) -> None:
-    """Copies numbers, provenance, duration and pictures of the runs that are there into docs/."""
+    """Copies numbers, provenance, effort and pictures of the runs that are there into docs/."""
     for source in sorted((root / "results").glob("*/numbers.json")):
         name = source.parent.name
         if name == "test":
@@ -112,7 +124,7 @@ def gather(root: Path = ROOT) -> None:
         run = json.loads((source.parent / "provenance.json").read_text())["run"]
         content = {
             **numbers,
-            **duration(root, name),
+            **effort(root, name),
             "provenance": {key: run[key] for key in ORIGIN if key in run},
         }
         target = root / "docs" / "results" / f"{name}.json"
