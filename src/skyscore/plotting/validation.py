@@ -247,7 +247,9 @@ def draw_certificates(certificates: Mapping[str, Mapping[str, Any]], title: str 
     Arguments:
         certificates: by "<problem> / <sampler>", as :meth:`skyscore.validation.certificate.Certificate.content`.
     """
-    rows, columns = list(certificates), list(COLUMNS.values())
+    rows = list(certificates)
+    made = {check["name"] for content in certificates.values() for check in content["checks"]}
+    columns = [(head, belongs) for head, belongs in COLUMNS.values() if any(map(belongs, made))]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(2.2 + 0.85 * (len(columns) + 1), 0.9 + 0.3 * len(rows)))
         for y, name in enumerate(rows):
