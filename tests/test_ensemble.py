@@ -77,6 +77,20 @@ def test_the_first_level_is_the_priors_unless_the_settings_say_otherwise(folder)
     assert first(reach=4.0) == pytest.approx(2 * first(reach=2.0))
 
 
+@pytest.mark.parametrize("wrong", [{"steps": 2}, {"churn": -1.0}, {"chrun": 1.0}])
+def test_settings_are_refused_before_the_operator_is_decomposed(folder, wrong, monkeypatch):
+    prior = load_prior(folder / "prior.safetensors", "cpu")
+    problem = PROBLEMS["lens"](io.read_observation(folder / "observation.h5"))
+
+    def minutes(likelihood):
+        raise AssertionError("decomposed")
+
+    monkeypatch.setattr(type(problem.likelihood), "spectrum", minutes)
+    monkeypatch.setattr(type(problem), "likelihood", property(minutes))
+    with pytest.raises(ValueError, match=f"mmps: .*{next(iter(wrong))}"):
+        sample_problem({"name": "mmps", "steps": 8, **wrong}, prior, problem, 1)
+
+
 def test_simulations_are_new_data_of_the_same_instrument(folder):
     made, problem = (
         io.read_simulations(folder / "simulations.h5"),

@@ -85,29 +85,22 @@ def sample(
         found = sample(taken, prior, likelihood, n, generator=generator, progress=progress, **settings)
         found.diagnostics["sampler"] = taken
         return found
-    if name not in SAMPLERS:
-        near = difflib.get_close_matches(name, SAMPLERS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown sampler {name!r}{hint} (known: default, {', '.join(SAMPLERS)})")
+    sampler = create(name, 100 if steps is None else steps, **options)
     if n < 1:
         raise ValueError(f"{name}: n must be at least 1, not {n}")
-    known = options_of(SAMPLERS[name])
-    if unknown := sorted(set(options) - known):
-        raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
-    if SAMPLERS[name].needs_density and likelihood.has_density and not hasattr(likelihood, "spectrum"):
+    if sampler.needs_density and likelihood.has_density and not hasattr(likelihood, "spectrum"):
         raise ValueError(
             f"{name}: reads the singular values of a linear forward model, and this likelihood has none; "
             "give a GaussianLikelihood (skyscore.likelihoods)"
         )
-    if not SAMPLERS[name].needs_density and likelihood.has_density:
+    if not sampler.needs_density and likelihood.has_density:
         raise ValueError(f"{name}: corrects for a learned noise, and this likelihood has none; use mmps")
-    if SAMPLERS[name].needs_density and not likelihood.has_density:
+    if sampler.needs_density and not likelihood.has_density:
         takes = [key for key, c in SAMPLERS.items() if not c.needs_density]
         other = f" or a sampler that takes scores ({', '.join(takes)})" if takes else ""
         raise ValueError(
             f"{name}: needs a density, and this likelihood has a score only; give likelihood.surrogate{other}"
         )
-    sampler = SAMPLERS[name](steps=100 if steps is None else steps, **options)
     generator = generator or torch.Generator(likelihood.y.device).manual_seed(0)
     if not likelihood.batched:
         return sampler(prior, likelihood, n, [generator], progress)
@@ -120,6 +113,18 @@ def sample(
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
     nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
     return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)
+
+
+def create(name: str, steps: int = 100, **options) -> Sampler:
+    """The sampler of this name with these options, before it sees a prior or data; errors as :func:`sample` raises."""
+    if name not in SAMPLERS:
+        near = difflib.get_close_matches(name, SAMPLERS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown sampler {name!r}{hint} (known: default, {', '.join(SAMPLERS)})")
+    known = options_of(SAMPLERS[name])
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"{name}: unknown option {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    return SAMPLERS[name](steps=steps, **options)
 
 
 def seeds_of(observations: int, generator: torch.Generator) -> list[int]:
@@ -149,14 +154,13 @@ def sample_problem(settings: dict, prior, problem, n: int, *, noise=None, y=None
     """
     first = {} if "reach" in settings else {"sigma_max": prior.sigma_max}
     options = {**first, **settings}
-    name = options.pop("name")
-    if noise is not None and not SAMPLERS[name].needs_density:
+    sampler = create(**options)  # what is wrong with the settings is said before the operator is decomposed
+    if noise is not None and not sampler.needs_density:
         likelihood = problem.score_likelihood(noise, y)
     else:
         likelihood = problem.likelihood if y is None else problem.likelihood_of(y)
-    return sample(
-        name, prior, likelihood.to(dtype=torch.float32), n, **options, **more
-    )  # float32 as the network
+    name, like = options.pop("name"), likelihood.to(dtype=torch.float32)  # as the network
+    return sample(name, prior, like, n, **options, **more)
 
 
 def options_of(sampler: type[Sampler]) -> set[str]:
