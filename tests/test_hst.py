@@ -11,7 +11,7 @@ import torch
 from skyscore import io
 from skyscore.baselines.richardson_lucy import richardson_lucy
 from skyscore.operators import MatrixOperator
-from skyscore.problems import load_problem
+from skyscore.problems import hst, load_problem
 from skyscore.problems.flux import moments_of
 from skyscore.problems.hst import HSTProblem
 from skyscore.problems.hst_noise import MeasuredNoise, measure
@@ -148,14 +148,27 @@ def test_noise_model_of_another_frame_is_refused(problem):
         problem.score_likelihood(other)
 
 
+class Prior:
+    """N(0.2, 0.1^2) per pixel."""
+
+    def denoise(self, x, sigma):
+        gain = 0.01 / (0.01 + torch.as_tensor(sigma).reshape(-1, *[1] * (x.ndim - 1)) ** 2)
+        return 0.2 + gain * (x - 0.2)
+
+
+def test_slic_decomposes_nothing_but_its_own_equation(observation, monkeypatch):
+    def minutes(W, rtol=0.0):
+        raise AssertionError("decomposed")
+
+    monkeypatch.setattr(hst, "modes", minutes)
+    fresh = HSTProblem(observation)
+    likelihood = fresh.score_likelihood(WhiteNoise()).to(dtype=torch.float32)
+    assert sample("slic", Prior(), likelihood, 2, steps=4).x.shape == (2, 1, SIDE, SIDE)
+    with pytest.raises(AssertionError, match="decomposed"):  # guided by the Gaussian one
+        sample("slicgibbs", Prior(), likelihood, 2, steps=4, turns=1)
+
+
 def test_slic_sampler_runs_on_the_problem(problem):
-    class Prior:
-        """N(0.2, 0.1^2) per pixel."""
-
-        def denoise(self, x, sigma):
-            gain = 0.01 / (0.01 + torch.as_tensor(sigma).reshape(-1, *[1] * (x.ndim - 1)) ** 2)
-            return 0.2 + gain * (x - 0.2)
-
     likelihood = problem.score_likelihood(WhiteNoise()).to(dtype=torch.float32)
     gibbs = sample("slicgibbs", Prior(), likelihood, 4, steps=8, turns=3)
     assert gibbs.x.shape == (4, 1, SIDE, SIDE) and gibbs.diagnostics["noise_nfe"] == 2 * 3 * 6

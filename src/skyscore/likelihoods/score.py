@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import zlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -54,12 +55,13 @@ class ScoreLikelihood:
         operator: forward model A, its data images: out_shape `(..., h, w)`, every h x w an independent noise image.
         y: data `(*out_shape)`, or `(O, *out_shape)` for a batch of O observations of the same operator.
         noise: the noise model, anything with `denoise(x, sigma)` of images `(B, 1, h, w)`, in units of `std`.
-        surrogate: a Gaussian likelihood of the same data and unknown, which guides where a density is needed.
+        surrogate: a Gaussian likelihood of the same data and unknown, which guides where a density is needed; or what
+            makes it, called when it is first asked for.
         level: tau, in units of `std`.
         flux: the model of the data is A(flux x).
         std: unit of the noise model (standard deviation of its core), in units of y.
         seed: of the diffusion noise, drawn once for each observation, whatever the batch it is in.
-        modes: what :meth:`modes` returns, where it is known.
+        modes: what makes that which :meth:`modes` returns, where it is shared with others.
 
     Raises:
         ValueError: if the level or the unit is not positive, or y does not fit the operator.
@@ -72,13 +74,13 @@ class ScoreLikelihood:
         operator: LinearOperator,
         y: Tensor,
         noise,
-        surrogate: GaussianLikelihood,
+        surrogate: GaussianLikelihood | Callable[[], GaussianLikelihood],
         level: float = 0.3,
         *,
         flux: float = 1.0,
         std: float = 1.0,
         seed: int = 0,
-        modes: tuple[Tensor, Tensor] | None = None,
+        modes: Callable[[], tuple[Tensor, Tensor]] | None = None,
     ):
         if (
             tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape)
@@ -87,12 +89,19 @@ class ScoreLikelihood:
             raise ValueError(f"ScoreLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}")
         if level <= 0 or std <= 0:
             raise ValueError(f"ScoreLikelihood: level {level} and std {std} must be positive")
-        self.operator, self.y, self.noise, self.surrogate = operator, y, noise, surrogate
+        self.operator, self.y, self.noise = operator, y, noise
         self.level, self.flux, self.std = level, flux, std
-        self._modes = modes
+        self._surrogate, self._modes = surrogate, modes or self._own_modes
         rows = y if self.batched else y[None]
         epsilon = torch.stack([noise_of(row, seed) for row in rows]).reshape(y.shape)
         self.diffused = y + level * std * epsilon
+
+    @property
+    def surrogate(self) -> GaussianLikelihood:
+        """The Gaussian likelihood of the same data; where decompositions take minutes, not all samplers need it."""
+        if callable(self._surrogate):
+            self._surrogate = self._surrogate()
+        return self._surrogate
 
     @property
     def batched(self) -> bool:
@@ -110,10 +119,12 @@ class ScoreLikelihood:
 
     def modes(self) -> tuple[Tensor, Tensor]:
         """Right singular vectors `(D, K)` and singular values `(K,)` of flux / std A, in float64; made once."""
-        if self._modes is None:
-            A = self.operator.matrix(torch.float64).to(self.y.device)
-            self._modes = modes(self.flux / self.std * A)
+        if callable(self._modes):
+            self._modes = self._modes()
         return self._modes
+
+    def _own_modes(self) -> tuple[Tensor, Tensor]:
+        return modes(self.flux / self.std * self.operator.matrix(torch.float64).to(self.y.device))
 
     def score(self, x: Tensor) -> Tensor:
         """grad_x log p(y_tau | x), shape of x = `(B, *in_shape)`; B = O where y is a batch."""
@@ -125,7 +136,7 @@ class ScoreLikelihood:
         moved = copy.copy(self)
         moved.operator = copy.copy(self.operator).to(device, dtype)
         moved.y, moved.diffused = self.y.to(device, dtype), self.diffused.to(device, dtype)
-        moved.surrogate = self.surrogate.to(device, dtype)
+        moved._surrogate = lambda: self.surrogate.to(device, dtype)
         return moved
 
     def observation(self, o: int) -> ScoreLikelihood:
@@ -133,5 +144,6 @@ class ScoreLikelihood:
         if not self.batched:
             return self
         one = copy.copy(self)
-        one.y, one.diffused, one.surrogate = self.y[o], self.diffused[o], self.surrogate.observation(o)
+        one.y, one.diffused = self.y[o], self.diffused[o]
+        one._surrogate = lambda: self.surrogate.observation(o)
         return one

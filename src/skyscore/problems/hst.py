@@ -204,20 +204,23 @@ class HSTProblem(Problem):
             frames = f"{tuple(shape[1:])}, the exposures {tuple(self.images.shape[1:])}"
             raise ValueError(f"hst: the noise model has frames {frames}")
         data = self.images if y is None else y.double().reshape(-1, *self.images.shape)
-        surrogate = self.likelihood if y is None else self.likelihood_of(y)
-        flux = self.observation.attrs["flux_scale"]
-        if "modes" not in self._parts:
-            self._parts["modes"] = modes((flux / self.std * self.matrix).to(self.device))
         return ScoreLikelihood(
             self.new_operator(),  # of its own: it may go to a device
             data,
             noise,
-            surrogate,
+            lambda: self.likelihood if y is None else self.likelihood_of(y),
             level,
-            flux=flux,
+            flux=self.observation.attrs["flux_scale"],
             std=self.std,
-            modes=self._parts["modes"],
+            modes=self.modes,
         )
+
+    def modes(self) -> tuple[Tensor, Tensor]:
+        """Right singular vectors and singular values of the exposures in units of the core's deviation; made once."""
+        if "modes" not in self._parts:
+            flux = self.observation.attrs["flux_scale"]
+            self._parts["modes"] = modes((flux / self.std * self.matrix).to(self.device))
+        return self._parts["modes"]
 
     def observe(self, x: Tensor, generator: torch.Generator, noise: Tensor | None = None) -> Tensor:
         """New data `(N, M)` of images x `(N, C, H, W)` in prior units.
