@@ -81,17 +81,22 @@ class JointPrior:
 
 
 def joint_likelihood(like: ScoreLikelihood, scale: float) -> GaussianLikelihood:
-    """The Gaussian likelihood of u = (x, m / c) with noise tau, decomposed; c is the scale."""
+    """The Gaussian likelihood of u = (x, m / c) with noise tau, decomposed; c is the scale.
+
+    At 128 pixels each matrix holds gigabytes: what is done with is let go.
+    """
     operator = like.operator
     A = like.flux / like.std * operator.matrix(torch.float64).to(like.y.device)  # (M, D)
-    W = torch.cat([A, scale * torch.eye(len(A), dtype=A.dtype, device=A.device)], 1) / like.level
+    W = torch.cat([A, scale * torch.eye(len(A), dtype=A.dtype, device=A.device)], 1).div_(like.level)
+    del A
     s2, U = torch.linalg.eigh(W @ W.T)  # at least (c / tau)^2: every direction of the data is seen
     s = s2.sqrt()
     d = (like.diffused.double() / like.std / like.level).flatten(
         start_dim=like.y.ndim - len(operator.out_shape)
     )
-    joint = from_spectrum(Spectrum((W.T @ U / s).contiguous(), s, d @ U), (W.shape[1],))
-    return joint.to(dtype=like.y.dtype)
+    spectrum, shape = Spectrum((W.T @ U).div_(s), s, d @ U), (W.shape[1],)
+    del W, U
+    return from_spectrum(spectrum, shape).to(dtype=like.y.dtype)
 
 
 class SLIC(Sampler):
