@@ -120,18 +120,22 @@ def gather(root: Path = ROOT) -> None:
         name = source.parent.name
         if name == "test":
             continue
-        numbers = json.loads(source.read_text())
         run = json.loads((source.parent / "provenance.json").read_text())["run"]
-        content = {
-            **numbers,
-            **effort(root, name),
-            "provenance": {key: run[key] for key in ORIGIN if key in run},
-        }
-        target = root / "docs" / "results" / f"{name}.json"
-        target.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        record(root, name, json.loads(source.read_text()) | effort(root, name), run)
+        compared = source.parent / "samplers_all.json"  # of the target `samplers`
+        if name == "demo" and compared.exists():
+            content = json.loads(compared.read_text())
+            record(root, "samplers", content["numbers"], content["provenance"])
         for figure in gallery.pictures(name):
             if (source.parent / "figures" / figure).exists():
                 shutil.copyfile(source.parent / "figures" / figure, root / "docs" / "images" / figure)
+
+
+def record(root: Path, name: str, numbers: dict, origin: dict) -> None:
+    content = numbers | {"provenance": {key: origin[key] for key in ORIGIN if key in origin}}
+    (root / "docs" / "results" / f"{name}.json").write_text(
+        json.dumps(content, indent=1, sort_keys=True) + "\n"
+    )
 
 
 def made(root: Path = ROOT) -> dict[Path, str]:
