@@ -65,9 +65,9 @@ FIGURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Stripes, cosmic rays, hot pixels: what a Gaussian with the measured covariance, and a noise map, make of "
             "the same data, and how often each is right.",
         ),
-        "samplers_validated": (
+        "samplers_all": (
             "Samplers side by side",
-            "On simulations whose truths the learned prior made. Red: not certified.",
+            "On simulations whose truths the learned prior made (`snakemake samplers`). Red: not certified.",
         ),
         "certificates": ("Every test of every certificate", "Red: failed. The controls test the tests."),
     },
