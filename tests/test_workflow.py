@@ -143,7 +143,7 @@ def test_memory_grows_with_pixels_and_images(snakemake, workflow):
     done = snakemake("-n", *OVERLAYS["paper"], cwd=workflow)
     each = 8 * 128**4 / 1e6
     found = [int(word) for word in re.search("^matrices: (.*)$", done.stdout, re.M)[1].split()]
-    assert found == [int(8 * each), int(8 * each), 0]
+    assert found == [int(10 * each), int(10 * each), 0]
     found = {int(word) for word in re.search("^images: (.*)$", done.stdout, re.M)[1].split()}
     assert found == {int(3 * 4 * 200_000 * 128**2 / 1e6)}
 

@@ -98,11 +98,10 @@ def effort(root: Path, name: str) -> dict[str, float]:
     """
     jobs = (json.loads(path.read_text()) for path in (root / ".snakemake" / "metadata").glob("*"))
     own = [job for job in jobs if any(f"results/{name}/" in path for path in job["log"])]
-    last, first = (
-        max((job["endtime"] for job in own), default=0),
-        min((job["starttime"] for job in own), default=0),
-    )
-    found = {"run/minutes": (last - first) / 60} if own else {}
+    found: dict[str, float] = {}
+    if own:
+        seconds = max(job["endtime"] for job in own) - min(job["starttime"] for job in own)
+        found["run/minutes"] = seconds / 60
     benchmarks = root / "results" / name / "benchmarks"
     for path in benchmarks.rglob("*.tsv"):
         rule = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
@@ -132,6 +131,7 @@ def gather(root: Path = ROOT) -> None:
 
 
 def record(root: Path, name: str, numbers: dict, origin: dict) -> None:
+    """Writes the numbers of a run, and of its provenance what says where they are from, to docs/results."""
     content = numbers | {"provenance": {key: origin[key] for key in ORIGIN if key in origin}}
     (root / "docs" / "results" / f"{name}.json").write_text(
         json.dumps(content, indent=1, sort_keys=True) + "\n"

@@ -87,7 +87,7 @@ HALF = max(1, (workflow.resource_settings.cores or 4) // 2)
 
 
 # in the memory of a job at once
-COPIES, MATRICES = 3, 8
+COPIES, MATRICES = 3, 10
 WHOLE = 64  # pixels on a side of a convergence map whose operator is decomposed unless asked for, as KappaProblem has it
 
 
