@@ -122,7 +122,10 @@ def test_batches_change_nothing(folder, monkeypatch):
     assert about["nfe"] == pytest.approx(again["nfe"], abs=0.5)
 
 
-@pytest.mark.parametrize("sampler", [{"name": "cla", "steps": 4}, {"name": "hmc", "steps": 6}])
+@pytest.mark.parametrize(
+    "sampler",
+    [{"name": "cla", "steps": 4}, {"name": "hmc", "steps": 10, "leapfrogs": 1, "inner": 3}],
+)
 def test_parts_change_nothing(folder, sampler):
     """Also of a sampler that runs each observation by itself; a part that is missing or out of order is named."""
     whole, _, about = io.read_ensemble(drawn(folder, sampler=sampler))

@@ -49,11 +49,11 @@ def test_what_a_sampler_cannot_do_is_one_line_with_the_remedy(name):
     needs = SAMPLERS[name].needs_density
     prior, wrong = example(learned=needs)
     with pytest.raises(ValueError, match=f"^{name}: ") as error:
-        sample(name, prior, wrong, 2, steps=20)
+        sample(name, prior, wrong, 2, steps=40)
     assert ("give likelihood.surrogate" if needs else "use mmps") in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match=f"^{name}: ") as error:
-        sample(name, prior, Curved(torch.ones(6).double()), 2, steps=20)
+        sample(name, prior, Curved(torch.ones(6).double()), 2, steps=40)
     assert "\n" not in str(error.value)
     if needs:
         assert "singular values" in str(error.value) and "GaussianLikelihood" in str(error.value)
@@ -65,7 +65,7 @@ def test_a_map_too_large_to_decompose_is_refused_in_one_line(name):
     ones = torch.ones(A.out_shape).double()
     prior = Field(torch.zeros(36).double(), torch.eye(36).double())
     with pytest.raises(ValueError, match=f"^{name}: .*too large.*use pnpdm with matched") as error:
-        sample(name, prior, IsometricLikelihood(A, ones, ones), 2, steps=20)
+        sample(name, prior, IsometricLikelihood(A, ones, ones), 2, steps=40)
     assert "\n" not in str(error.value)
 
 
@@ -92,5 +92,5 @@ def test_a_map_too_large_to_decompose_is_refused_in_one_line(name):
 )
 def test_wrong_options_are_named_in_one_line(name, options, message):
     with pytest.raises(ValueError, match=message) as error:
-        SAMPLERS[name](steps=20, **options)
+        SAMPLERS[name](steps=40, **options)
     assert str(error.value).startswith(f"{name}: ") and "\n" not in str(error.value)

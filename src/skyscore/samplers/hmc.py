@@ -1,16 +1,22 @@
 r"""Annealed Hamiltonian Monte Carlo, with a Metropolis test that needs scores alone.
 
-The target at level :math:`\sigma` is the posterior whose prior and data are both blurred,
+The posterior is that of two unknowns: z, the image blurred by noise of a level :math:`\rho` as small as the data's,
+and the image x given z. In the singular vectors of the whitened operator, :math:`W = U \, \mathrm{diag}(s) V^\top`,
+data of noise :math:`s^{-2}` on x are data of noise :math:`s^{-2} - \rho^2` on z, so that z has the law
 
-.. math:: \nabla \log \pi_\sigma(x) = \frac{D(x, \sigma) - x}{\sigma^2}
-    + A^\top (\Sigma + \sigma^2 A A^\top)^{-1} (y - A x)
+.. math:: \nabla \log \pi_\rho(z) = \frac{D(z, \rho) - z}{\rho^2}
+    + A^\top (\Sigma - \rho^2 A A^\top)^{-1} (y - A z), \qquad \rho < 1 / s_\mathrm{max}
 
-which tends to the posterior itself as :math:`\sigma \to 0`, whatever the prior: levels on the way decide where chains
-start, not where they end. Each level is one trajectory of leapfrog steps; the energy it gained is found from Simpson
-integrals of the score along every step (:mod:`skyscore.samplers.line_integral`), and it is taken with the probability
-of Metropolis. Momenta have the precision of a Gaussian posterior as their mass,
+and x is drawn by the reverse SDE of the prior from z: the exact posterior, whatever the prior, at a finite level. The
+score of a network at much smaller levels is one that noise hides from its training: behind shear, which does not see
+the mean of a map, its error there drives that mean by several deviations of the prior.
 
-.. math:: M_\sigma = (C + \sigma^2)^{-1} + A^\top (\Sigma + \sigma^2 A A^\top)^{-1} A, \qquad
+Chains come down to it through levels :math:`\sigma`, with noise :math:`s^{-2} + \sigma^2 - 2 \rho^2`, that decide
+where they start and not where they end. Each level is one trajectory of leapfrog steps; the energy it gained is found
+from Simpson integrals of the score along every step (:mod:`skyscore.samplers.line_integral`), and it is taken with the
+probability of Metropolis. Momenta have the precision of a Gaussian posterior as their mass,
+
+.. math:: M_\sigma = (C + \sigma^2)^{-1} + A^\top (\Sigma + (\sigma^2 - 2 \rho^2) A A^\top)^{-1} A, \qquad
     C = \sigma_1^2 J (1 - J)^{-1}
 
 with J the Jacobian of the denoiser at the first level :math:`\sigma_1`, so that on a Gaussian prior a quarter of a
@@ -19,14 +25,12 @@ by the linear map between the two Gaussians and, for what is not Gaussian, by th
 
 .. math:: x \leftarrow m_r + M_r^{-1/2} M_s^{1/2} (x - m_s) + s (s - r) [\nabla \log \pi_s(x) + M_s (x - m_s)]
 
-so the mass decides where chains start and how long their steps are, and not where they end. Steps follow each chain's
-own acceptance while levels fall and stand still at the last one. From there to zero samples move by one Euler step of
-the flow, :math:`x \leftarrow x + \tfrac12 \sigma^2 \nabla \log \pi_\sigma`, after which modes of posterior variance v
-have that variance up to :math:`\sigma^4 / v`.
+Steps follow each chain's own acceptance while levels fall and stand still at the last one.
 
-References: Remy et al. (2022), arXiv:2201.05561, and its code (annealing, Simpson integrals, flow at the end);
-Neal (2011), arXiv:1206.1901. Deviations: a mass, a schedule of levels in place of a test that lowers them, the start
-(theirs: the Kaiser-Squires map with noise), one step of the flow.
+References: Remy et al. (2022), arXiv:2201.05561, and its code (annealing, Simpson integrals, reverse diffusion at the
+end); Neal (2011), arXiv:1206.1901. Deviations: the noise of the data is deconvolved by that of the level (theirs:
+convolved with it, :math:`\Sigma + \sigma^2`, right as the level goes to 0), a mass, a schedule of levels in place of
+a test that lowers them, the start (theirs: the Kaiser-Squires map with noise).
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import geometric
+from ..diffusion.schedule import geometric, short, short_run
 from .base import Sampler
 from .line_integral import integrate
 
@@ -48,18 +52,22 @@ class HMC(Sampler):
     """Creates the sampler.
 
     Arguments:
-        steps: evaluations in all, but for those behind the mass: (2 leapfrogs + 1) x trajectories.
+        steps: evaluations in all, but for those behind the mass: (2 leapfrogs + 1) x trajectories + inner + 1, of at
+            least two trajectories.
+        sigma_min: the level rho; by default 0.9 of the smallest noise of the data. A direction whose noise is smaller
+            than rho is given a thousandth of rho^2 and stays broader.
         leapfrogs: leapfrog steps of a trajectory.
         turn: angle of a trajectory in the preconditioned coordinates, in radians, and the start of its adaption.
         hold: share of the trajectories that are spent at the last level.
         mass: "dense" (C a matrix: one vector-Jacobian product per pixel and run), or "white" (C a number); by default
             the first up to 2048 pixels.
+        inner: evaluations of the reverse run at the end.
     """
 
     name = "hmc"
     reference = "Remy et al. (2022), arXiv:2201.05561"
-    failure = "does not cross between modes at the last levels; a network is no exact gradient"
-    exact_for = "any prior, as sigma_min goes to 0 and the trajectories to infinity"
+    failure = "does not cross between modes at the last level; a network is no exact gradient"
+    exact_for = "any prior, as the trajectories go to infinity"
 
     def __init__(
         self,
@@ -68,12 +76,22 @@ class HMC(Sampler):
         turn: float = 1.5,
         hold: float = 0.3,
         mass: str | None = None,
+        inner: int = 16,
         **options,
     ):
         super().__init__(**options)
         if mass not in (None, "dense", "white"):
             raise ValueError(f'hmc: mass must be "dense" or "white", not {mass!r}')
-        self.leapfrogs, self.turn, self.hold, self.mass = leapfrogs, turn, hold, mass
+        if inner < 3:
+            raise ValueError(f"hmc: inner must be at least 3, not {inner}")
+        least = 2 * (2 * leapfrogs + 1) + inner + self.besides
+        if self.steps < least:
+            raise ValueError(f"hmc: steps must be at least {least}, two trajectories and a run, not {self.steps}")
+        self.leapfrogs, self.turn, self.hold, self.mass, self.inner = leapfrogs, turn, hold, mass, inner
+
+    def range(self) -> tuple[float, float]:
+        top, low = super().range()
+        return top, low if self.sigma_min is not None else 9 * low
 
     def prepare(self, sigma_max: float) -> None:
         dense = self.mass == "dense" or (self.mass is None and self.dim <= DENSE_LIMIT)
@@ -93,7 +111,7 @@ class HMC(Sampler):
         return (Q * (sigma**2 * share / (1 - share))) @ Q.T
 
     def run(self, sigmas: list[float], n: int) -> Tensor:
-        trajectories = max(len(sigmas) // (2 * self.leapfrogs + 1), 2)
+        trajectories = (len(sigmas) - self.inner) // (2 * self.leapfrogs + 1)
         held = min(int(self.hold * trajectories), trajectories - 2)
         levels = geometric(trajectories - held, sigmas[0], sigmas[-1]) + [sigmas[-1]] * held
         mass = x = score = last = None
@@ -104,10 +122,10 @@ class HMC(Sampler):
                 if x is not None:
                     z = mass.half(x - mass.mean)
                     rest = last * (last - level) * (score + mass.half(z))  # what is not Gaussian in the flow
-                mass, last = Mass(self.covariance, self.data, self.centre, level), level
+                mass, last = Mass(self.covariance, self.data, self.centre, level, sigmas[-1]), level
                 x = mass.mean + mass.half_inverse(z) + rest
-                score = self.score(x, level)
-            x, score, probability = self.trajectory(x, score, level, mass, turn)
+                score = self.score(x, mass)
+            x, score, probability = self.trajectory(x, score, mass, turn)
             if k < len(levels) - held:
                 turn = (turn * torch.exp(0.5 * (probability - ACCEPTANCE))).clamp(0.05, 1.6)
             taken.append(probability)
@@ -118,9 +136,10 @@ class HMC(Sampler):
             "turn": float(turn.mean()),
             "trajectories": trajectories,
         }
-        return x + 0.5 * last**2 * score
+        levels = short(self.inner, sigmas[-1])
+        return short_run(self.prior.denoise, x, levels, lambda x: self.noise(len(x)))[1]
 
-    def trajectory(self, x: Tensor, score: Tensor, level: float, mass: Mass, turn: Tensor):
+    def trajectory(self, x: Tensor, score: Tensor, mass: Mass, turn: Tensor):
         """The next state `(B, D)`, its score, and the probability `(B, 1)` that the proposal had."""
         p, jitter = (
             self.noise(len(x)),
@@ -131,7 +150,7 @@ class HMC(Sampler):
         for _ in range(self.leapfrogs):
             p = p + 0.5 * step * mass.half_inverse(s)
             old, new = new, new + step * mass.half_inverse(p)
-            difference, s = integrate(lambda z: self.score(z, level), old, new, s, steps=1)
+            difference, s = integrate(lambda z: self.score(z, mass), old, new, s, steps=1)
             gain = gain + difference
             p = p + 0.5 * step * mass.half_inverse(s)
         log_r = gain + 0.5 * (kinetic - p.square().sum(1))
@@ -139,9 +158,9 @@ class HMC(Sampler):
         take = self.uniform(len(x)) < probability
         return torch.where(take, new, x), torch.where(take, s, score), probability
 
-    def score(self, x: Tensor, sigma: float) -> Tensor:
-        """Of the target at level sigma, shape of x = `(B, D)`."""
-        return (self.prior.denoise(x, sigma) - x) / sigma**2 + self.likelihood_score(x, sigma**2)
+    def score(self, x: Tensor, mass: Mass) -> Tensor:
+        """Of the target at the level of this mass, shape of x = `(B, D)`."""
+        return (self.prior.denoise(x, mass.sigma) - x) / mass.sigma**2 + mass.likelihood_score(x)
 
     def uniform(self, n: int) -> Tensor:
         """Uniform numbers `(n, 1)`, an equal share from each observation's generator."""
@@ -157,14 +176,16 @@ class Mass:
         data: singular value decomposition of the whitened operator.
         centre: mean of the prior, `(1, D)`.
         sigma: the level.
+        rho: the last level.
 
     Attributes:
         mean: of that Gaussian posterior, `(1, D)`, or `(B, D)` for data of several observations.
     """
 
-    def __init__(self, covariance: Tensor | float, data, centre: Tensor, sigma: float):
-        V, blur = data.V, 1 + sigma**2 * data.s**2
-        gain = data.s**2 / blur  # A' (Sigma + sigma^2 A A')^-1 A = V gain V'
+    def __init__(self, covariance: Tensor | float, data, centre: Tensor, sigma: float, rho: float):
+        V, s, self.data, self.sigma = data.V, data.s, data, sigma
+        self.blur = (1 + (sigma**2 - 2 * rho**2) * s**2).clamp_min(1e-3 * sigma**2 * s**2)
+        gain = s**2 / self.blur  # precision of the data on z, V gain V'
         if isinstance(covariance, Tensor):
             prior = torch.linalg.inv(covariance + sigma**2 * torch.eye(len(covariance)).to(covariance))
             W = V.double()
@@ -175,7 +196,12 @@ class Mass:
             self.roots, self.V, self.white = None, V, 1 / (covariance + sigma**2)
             self.rest = [(self.white + gain) ** p - self.white**p for p in (0.5, -0.5)]
             b = self.white * centre
-        self.mean = self.half_inverse(self.half_inverse(b + (data.s / blur * data.d) @ V.T))
+        self.mean = self.half_inverse(self.half_inverse(b + (s / self.blur * data.d) @ V.T))
+
+    def likelihood_score(self, x: Tensor) -> Tensor:
+        """That of the data at this level, shape of x = `(B, D)`."""
+        V, s, d = self.data.V, self.data.s, self.data.d
+        return (s / self.blur * (d - s * (x @ V))) @ V.T
 
     def half(self, v: Tensor) -> Tensor:
         """M^1/2 v, shape of v = `(B, D)`."""
