@@ -8,9 +8,12 @@ import yaml
 from conftest import ROOT
 from test_samplers import bimodal
 
+from skyscore.likelihoods import GaussianLikelihood
+from skyscore.operators import MatrixOperator
+from skyscore.priors import GaussianPrior
 from skyscore.problems import PROBLEMS
 from skyscore.samplers import sample
-from skyscore.samplers.choice import chosen
+from skyscore.samplers.choice import INSTEAD, chosen
 from skyscore.samplers.table import example
 from skyscore.settings import check_config
 from skyscore.simulate import SIMULATORS
@@ -51,3 +54,28 @@ def test_the_default_says_what_it_took_and_options_override_its_own():
     assert found.diagnostics["sampler"] == "tds" and torch.equal(found.x, named.x) and found.nfe <= 24
     with pytest.raises(ValueError, match="tds: unknown option 'twists'"):
         sample("default", prior, likelihood, 40, twists=1)
+
+
+def collapsing(y):
+    """Sharp data of half of the pixels, which foretell the others: few steps are no way for particles."""
+    g = torch.Generator().manual_seed(0)
+    R = torch.randn(30, 30, generator=g)
+    prior = GaussianPrior(torch.zeros(30), R @ R.T / 3)
+    return prior, GaussianLikelihood(MatrixOperator(torch.eye(30)[:15]), y, 1e-2)
+
+
+def test_the_default_falls_back_loudly_where_particles_collapse():
+    y = 5 * torch.randn(2, 15, generator=torch.Generator().manual_seed(1))
+    prior, likelihood = collapsing(y[0])
+    wild = {"steps": 4, "twist": "level", "particles": 1.0}
+    with pytest.warns(UserWarning, match="default: particles collapsed; drawn by mmps instead"):
+        found = sample("default", prior, likelihood, 60, **wild)
+    named = sample("mmps", prior, likelihood, 60, **{k: v for k, v in INSTEAD.items() if k != "name"})
+    assert torch.equal(found.x, named.x) and found.nfe > named.nfe
+    assert found.diagnostics["sampler"] == "mmps" and found.diagnostics["fell_back"] == [1]
+    with pytest.warns(UserWarning, match="instead"):
+        found = sample("default", *collapsing(y), 60, **wild)
+    assert found.x.shape == (2, 60, 30) and found.diagnostics["fell_back"] == [1, 1]
+    exact = prior.posterior(likelihood)
+    z = (found.x[0] - exact.mean) / exact.covariance.diagonal().sqrt()
+    assert float(z.square().mean()) == pytest.approx(1, abs=0.25)

@@ -33,11 +33,11 @@ def test_a_sampler_sees_only_the_denoiser(name):
     prior, likelihood = bimodal()
     prior.jacobian = None  # in closed form it rounds in another way: tests/test_priors.py
     opaque = Opaque(prior)
-    bare = run(name, prior, likelihood, 30, steps=24)
-    wrapped = run(name, opaque, likelihood, 30, steps=24)
+    bare = run(name, prior, likelihood, 30, steps=40)
+    wrapped = run(name, opaque, likelihood, 30, steps=40)
     assert torch.equal(bare.x, wrapped.x)
     assert bare.nfe == wrapped.nfe == opaque.calls / 30  # counted truly
-    assert bare.nfe <= 24
+    assert bare.nfe <= 40
     # a gradient through the prior at every level, or a few products in all: questions about the prior
     assert (bare.nvjp > 1) == SAMPLERS[name].needs_vjp
 
@@ -45,7 +45,7 @@ def test_a_sampler_sees_only_the_denoiser(name):
 @pytest.mark.parametrize("name", COMMON)
 def test_same_seed_same_samples_and_another_batch_too(name):
     prior, likelihood = scalar_problem(1.0)
-    options = {"steps": 24, "generator": None}
+    options = {"steps": 40, "generator": None}
 
     def go(batch):
         return sample(name, prior, likelihood, 40, **{**options, "batch": batch}).x
@@ -74,10 +74,10 @@ def test_a_population_does_not_depend_on_its_batch(name):
     likelihood = GaussianLikelihood(operator, torch.zeros(3).double(), 0.3)
     y = likelihood.y + torch.tensor([[0.0], [1.0], [-2.0]], dtype=torch.float64)
     batch = GaussianLikelihood(likelihood.operator, y, likelihood.std)
-    together = run(name, prior, batch, n=6, steps=12, seed=5).x
+    together = run(name, prior, batch, n=6, steps=40, seed=5).x
     seeds = torch.randint(2**62, (3,), generator=torch.Generator().manual_seed(5)).tolist()
     for o, seed in enumerate(seeds):
-        alone = run(name, prior, batch.observation(o), n=6, steps=12, seed=seed).x
+        alone = run(name, prior, batch.observation(o), n=6, steps=40, seed=seed).x
         assert torch.allclose(together[o], alone, rtol=1e-9, atol=1e-9)
 
 

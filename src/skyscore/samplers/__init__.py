@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 
 import torch
 
 from .base import Sampler, Samples
-from .choice import chosen
+from .choice import INSTEAD, chosen
 from .cla import CLA
 from .daps import DAPS
 from .dcdp import DCDP
@@ -61,7 +62,8 @@ def sample(
 
     Arguments:
         name: one of `SAMPLERS`; "default" takes the one that is best for this likelihood, with its settings
-            (:mod:`skyscore.samplers.choice`), and says in the diagnostics which it was.
+            (:mod:`skyscore.samplers.choice`), and says in the diagnostics which it was; where the particles of that
+            one collapse it warns and draws by guidance instead.
         prior: anything with `denoise(x, sigma)`, x of shape `(B, *in_shape)`, sigma of shape `(B,)`.
         likelihood: Gaussian likelihood of one observation, or of O observations of the same operator.
         n: samples per observation; one population of particles or chains each.
@@ -84,7 +86,7 @@ def sample(
         taken = settings.pop("name")
         found = sample(taken, prior, likelihood, n, generator=generator, progress=progress, **settings)
         found.diagnostics["sampler"] = taken
-        return found
+        return without_collapse(found, prior, likelihood, n, generator=generator, progress=progress)
     sampler = create(name, 100 if steps is None else steps, **options)
     if n < 1:
         raise ValueError(f"{name}: n must be at least 1, not {n}")
@@ -113,6 +115,28 @@ def sample(
     diagnostics = {k: [r.diagnostics.get(k) for r in runs] for k in runs[0].diagnostics}
     nfe, nvjp = (sum(getattr(r, k) for r in runs) / len(runs) for k in ("nfe", "nvjp"))
     return Samples(torch.stack([r.x for r in runs]), nfe, nvjp, diagnostics)
+
+
+def without_collapse(found: Samples, prior, likelihood, n: int, **more) -> Samples:
+    """The samples, those of observations whose particles collapsed drawn anew by a sampler that has none; its cost is
+    added. Diagnostics: `sampler` (of an observation by itself) and `fell_back`, one number for each observation."""
+    lost = torch.as_tensor(found.diagnostics.get("collapsed", False)).reshape(-1)
+    if not bool(lost.any()):
+        return found
+    settings, x = dict(INSTEAD), found.x if likelihood.batched else found.x[None]
+    name = settings.pop("name")
+    warnings.warn(
+        f"default: particles collapsed; drawn by {name} instead, weights of modes may be wrong", stacklevel=3
+    )
+    for o in lost.nonzero()[:, 0].tolist():
+        data = likelihood.observation(o) if likelihood.batched else likelihood
+        one = sample(name, prior, data, n, **more, **settings)
+        x[o] = one.x
+        found.nfe, found.nvjp = found.nfe + one.nfe / len(lost), found.nvjp + one.nvjp / len(lost)
+    if not likelihood.batched:
+        found.diagnostics = one.diagnostics | {"sampler": name}
+    found.diagnostics["fell_back"] = lost.int().tolist()
+    return found
 
 
 def create(name: str, steps: int = 100, **options) -> Sampler:

@@ -4,7 +4,7 @@ Four cases, each by what was measured of it:
 
 * the noise is learned, with a score and no density: image and noise are drawn together (`slic`);
 * images of up to 256 pixels: particles with the full Jacobian in their twist (`tds`), which get the weights of modes
-  right where guidance does not (the exact benchmark);
+  right where guidance does not (the exact benchmark); guidance as in the last case if they collapse;
 * operators that let nearly all of the image through alike, such as shear, or that are too large to decompose: Gibbs
   turns with the coupling taken out of the noise (`pnpdm` with `matched`);
 * anything else: Tweedie's covariance in the guidance (`mmps`).
@@ -19,9 +19,10 @@ from typing import Any
 
 from .tds import JACOBIAN_LIMIT
 
-__all__ = ["chosen"]
+__all__ = ["INSTEAD", "chosen"]
 
 GUIDED = {"reach": 3.0, "cg_steps": 4, "churn": 0.75}  # by Tweedie's covariance
+INSTEAD = {"name": "mmps", "steps": 36, **GUIDED}  # also where the particles of another collapse
 ALIKE = 0.5  # of the largest singular value: what nine modes in ten have at least, behind operators of the third case
 
 
@@ -33,7 +34,7 @@ def chosen(likelihood) -> dict[str, Any]:
         return {"name": "tds", "steps": 50, "particles": 2.0}
     if alike(likelihood):
         return {"name": "pnpdm", "steps": 150, "matched": True, "hold": 0.4}
-    return {"name": "mmps", "steps": 36, **GUIDED}
+    return dict(INSTEAD)
 
 
 def alike(likelihood) -> bool:

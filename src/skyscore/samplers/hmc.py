@@ -86,7 +86,9 @@ class HMC(Sampler):
             raise ValueError(f"hmc: inner must be at least 3, not {inner}")
         least = 2 * (2 * leapfrogs + 1) + inner + self.besides
         if self.steps < least:
-            raise ValueError(f"hmc: steps must be at least {least}, two trajectories and a run, not {self.steps}")
+            raise ValueError(
+                f"hmc: steps must be at least {least}, two trajectories and a run, not {self.steps}"
+            )
         self.leapfrogs, self.turn, self.hold, self.mass, self.inner = leapfrogs, turn, hold, mass, inner
 
     def range(self) -> tuple[float, float]:

@@ -80,7 +80,7 @@ class Population:
         size, n = effective(self.log_w), wanted or self.n
         k = self.pick(n)
         unique, lowest = len(self.ancestors.unique()), min(self.sizes, default=size)
-        if unique < max(2, 0.02 * n):
+        if collapsed := unique < max(2, 0.02 * n):
             warnings.warn(
                 f"{name}: particles collapsed, {unique} of {n} ancestors are left (smallest ess {lowest:.1f}); "
                 "samples share their history and are too alike: use more particles or another sampler",
@@ -89,6 +89,7 @@ class Population:
         return k, {
             "ess": size,
             "min_ess": lowest,
+            "collapsed": collapsed,
             "unique_ancestors": unique,
             "unique_samples": len(k.unique()),
             "ancestors": self.ancestors.tolist(),
