@@ -5,7 +5,7 @@ import torch
 
 from skyscore.likelihoods import GaussianLikelihood, compress
 from skyscore.likelihoods.gaussian import modes
-from skyscore.operators import MatrixOperator
+from skyscore.operators import MatrixOperator, SpectralOperator
 
 DTYPE = torch.float64
 
@@ -56,6 +56,23 @@ def test_observations_of_a_batch(problem):
     x = torch.randn(3, 5, dtype=DTYPE)
     assert torch.allclose(batch.observation(1).log_prob(x), one.log_prob(x))
     assert torch.allclose(batch.observation(1).spectrum().d, one.spectrum().d)
+
+
+def test_the_operator_of_a_decomposition_is_its_matrix():
+    g = torch.Generator().manual_seed(0)
+    V, s = (
+        torch.linalg.qr(torch.randn(12, 5, generator=g, dtype=DTYPE))[0],
+        torch.rand(5, generator=g, dtype=DTYPE),
+    )
+    A, x, y = (
+        (V * s).T,
+        torch.randn(2, 3, 1, 3, 4, generator=g, dtype=DTYPE),
+        torch.randn(2, 5, generator=g, dtype=DTYPE),
+    )
+    operator = SpectralOperator(V, s, (1, 3, 4))
+    assert torch.allclose(operator(x), x.flatten(2) @ A.T) and operator(x).shape == (2, 3, 5)
+    assert torch.allclose(operator.adjoint(y), (y @ A).reshape(2, 1, 3, 4))
+    assert torch.allclose(operator.matrix(), A)
 
 
 def test_adjoint_of_a_matrix():

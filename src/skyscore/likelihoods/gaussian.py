@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..operators.base import LinearOperator, MatrixOperator
+from ..operators.base import LinearOperator, SpectralOperator
 
 __all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum", "modes"]
 
@@ -77,7 +77,7 @@ class GaussianLikelihood:
                 raise ValueError(
                     "GaussianLikelihood: the noise standard deviation must be positive everywhere"
                 )
-        self._spectrum: tuple[Tensor, Tensor, Tensor] | None = None  # U' Sigma^-1/2 as a map, V, s
+        self._spectrum: tuple[Tensor | None, Tensor, Tensor] | None = None  # U (None: that of 1), s, V
 
     @property
     def batched(self) -> bool:
@@ -120,7 +120,7 @@ class GaussianLikelihood:
         else:
             moved.law = self.law.to(device)
         if self._spectrum is not None:
-            moved._spectrum = tuple(t.to(device) for t in self._spectrum)
+            moved._spectrum = tuple(t if t is None else t.to(device) for t in self._spectrum)
         return moved
 
     def observation(self, o: int) -> GaussianLikelihood:
@@ -145,8 +145,8 @@ class GaussianLikelihood:
             self._spectrum = (U, torch.where(s > ROUNDING * s[:1], s, 0.0), Vh.T.contiguous())
         U, s, V = self._spectrum
         n = len(self.operator.out_shape)
-        d = self.whiten(self.y.double()).flatten(start_dim=self.y.ndim - n) @ U
-        return Spectrum(V, s, d)
+        d = self.whiten(self.y.double()).flatten(start_dim=self.y.ndim - n)
+        return Spectrum(V, s, d if U is None else d @ U)
 
 
 def compress(G: Tensor, b: Tensor, in_shape: tuple[int, ...], rtol: float = 1e-10) -> GaussianLikelihood:
@@ -184,7 +184,6 @@ def modes(W: Tensor, rtol: float = 1e-10) -> tuple[Tensor, Tensor]:
 
 def from_spectrum(spectrum: Spectrum, in_shape: tuple[int, ...]) -> GaussianLikelihood:
     """The likelihood with this decomposition: K data of unit noise, d = diag(s) V' x + n."""
-    V, s, d = spectrum.V, spectrum.s, spectrum.d
-    likelihood = GaussianLikelihood(MatrixOperator((V * s).T.contiguous(), in_shape), d, 1.0)
-    likelihood._spectrum = (torch.eye(len(s), dtype=V.dtype, device=V.device), s, V)
+    likelihood = GaussianLikelihood(SpectralOperator(spectrum.V, spectrum.s, in_shape), spectrum.d, 1.0)
+    likelihood._spectrum = (None, spectrum.s, spectrum.V)
     return likelihood

@@ -1,5 +1,5 @@
 """Forward models A: linear maps from the unknown image to the data, each with its exact adjoint."""
 
-from .base import LinearOperator, MatrixOperator
+from .base import LinearOperator, MatrixOperator, SpectralOperator
 
-__all__ = ["LinearOperator", "MatrixOperator"]
+__all__ = ["LinearOperator", "MatrixOperator", "SpectralOperator"]

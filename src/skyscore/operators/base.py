@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["LinearOperator", "MatrixOperator"]
+__all__ = ["LinearOperator", "MatrixOperator", "SpectralOperator"]
 
 
 class LinearOperator:
@@ -84,3 +84,25 @@ class MatrixOperator(LinearOperator):
 
     def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
         return self.A.to(dtype)
+
+
+class SpectralOperator(LinearOperator):
+    """Creates the operator diag(s) V' of a decomposition, which holds no matrix beside V.
+
+    Arguments:
+        V: right singular vectors, `(D, K)`.
+        s: singular values, `(K,)`.
+        in_shape: shape of one image with D pixels.
+    """
+
+    def __init__(self, V: Tensor, s: Tensor, in_shape: tuple[int, ...]):
+        self.V, self.s, self.in_shape, self.out_shape = V, s, tuple(in_shape), (len(s),)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.s.to(x.dtype) * (x.flatten(start_dim=x.ndim - len(self.in_shape)) @ self.V.to(x.dtype))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return ((self.s.to(y.dtype) * y) @ self.V.T.to(y.dtype)).unflatten(-1, self.in_shape)
+
+    def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
+        return (self.V * self.s).T.to(dtype)

@@ -24,6 +24,10 @@ from .base import Guidance
 
 __all__ = ["MMPS", "Preconditioner", "conjugate_gradient", "tweedie_gradient"]
 
+BLOCK = (
+    2048  # rows and columns of a preconditioner that are made at once: behind 128 x 128 pixels it has 16,384
+)
+
 
 def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
     """Solves A v = b for a batch, shape of b = `(B, N)`; stops when every residual is below tolerance |b|.
@@ -75,13 +79,23 @@ class Preconditioner:
         if self.linear is None:
             return r / (1 + sigma**2 * self.white / (self.white + sigma**2) * self.data.s**2)
         if sigma != self.level:  # one decomposition serves all chains and all observations at a level
-            W = (self.data.V * self.data.s).T.contiguous()  # (K, D)
-            matrix = self.linear(W, sigma).double() @ W.T.double()
-            matrix = 0.5 * (matrix + matrix.T)
-            matrix.diagonal().add_(1)
-            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(W)
-            self.level = sigma
+            self.inverse = None  # what was that of another level is let go
+            L = torch.linalg.cholesky(self.matrix(sigma))
+            self.inverse, self.level = torch.cholesky_inverse(L).to(self.data.V), sigma
         return r @ self.inverse
+
+    def matrix(self, sigma: float) -> Tensor:
+        """1 + W V W' in float64, `(K, K)`: the lower triangle, which is all that is read of it."""
+        U, s = self.data.V, self.data.s  # W = diag(s) U'
+        matrix = torch.zeros(len(s), len(s), dtype=torch.float64, device=U.device)
+        for rows in torch.arange(len(s)).split(BLOCK):
+            i = slice(int(rows[0]), int(rows[-1]) + 1)
+            VW = self.linear((U[:, i] * s[i]).T.contiguous(), sigma).double()  # (rows, D)
+            for columns in torch.arange(i.stop).split(BLOCK):
+                j = slice(int(columns[0]), int(columns[-1]) + 1)
+                matrix[i, j] = VW @ U[:, j].double() * s[j]
+        matrix.diagonal().add_(1)
+        return matrix
 
 
 def tweedie_gradient(data, D: Tensor, vjp, sigma: float, precondition, steps: int, tolerance: float):

@@ -81,22 +81,21 @@ class JointPrior:
 
 
 def joint_likelihood(like: ScoreLikelihood, scale: float) -> GaussianLikelihood:
-    """The Gaussian likelihood of u = (x, m / c) with noise tau, decomposed; c is the scale.
+    r"""The Gaussian likelihood of u = (x, m / c) with noise tau, decomposed; c is the scale.
 
-    At 128 pixels each matrix holds gigabytes: what is done with is let go.
+    With :math:`A A' = U a^2 U'` that of :math:`[A, c \, 1] / \tau` has the singular values
+    :math:`s = \sqrt{a^2 + c^2} / \tau` and the vectors :math:`(A' U, c \, U) / (\tau s)`. At 128 pixels each matrix
+    holds gigabytes: what is done with is let go.
     """
-    operator = like.operator
+    operator, tau = like.operator, like.level
     A = like.flux / like.std * operator.matrix(torch.float64).to(like.y.device)  # (M, D)
-    W = torch.cat([A, scale * torch.eye(len(A), dtype=A.dtype, device=A.device)], 1).div_(like.level)
+    a2, U = torch.linalg.eigh(A @ A.T)
+    s = (a2.clamp_min(0) + scale**2).sqrt() / tau  # at least c / tau: every direction of the data is seen
+    V = torch.cat([A.T @ U, scale * U]).div_(tau * s)
     del A
-    s2, U = torch.linalg.eigh(W @ W.T)  # at least (c / tau)^2: every direction of the data is seen
-    s = s2.sqrt()
-    d = (like.diffused.double() / like.std / like.level).flatten(
-        start_dim=like.y.ndim - len(operator.out_shape)
-    )
-    spectrum, shape = Spectrum((W.T @ U).div_(s), s, d @ U), (W.shape[1],)
-    del W, U
-    return from_spectrum(spectrum, shape).to(dtype=like.y.dtype)
+    d = (like.diffused.double() / like.std / tau).flatten(start_dim=like.y.ndim - len(operator.out_shape)) @ U
+    del U
+    return from_spectrum(Spectrum(V, s, d), (len(V),)).to(dtype=like.y.dtype)
 
 
 class SLIC(Sampler):
