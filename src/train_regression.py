@@ -15,12 +15,13 @@ from skyscore.problems.flux import moments_of
 from skyscore.provenance import provenance
 
 
-def main(observation, images, network, *, steps, seed, code=None):
-    spectrum = load_problem(io.read_observation(observation)).likelihood.spectrum()
+def main(observation, images, network, *, steps, seed, device="auto", code=None):
+    device = io.pick_device(device)
+    spectrum = load_problem(io.read_observation(observation), device).likelihood.spectrum()
     x = io.read_dataset(images, "samples")
     covariance = cosine_covariance(moments_of(x), x.shape[-1])
     model = train_regression(torch.from_numpy(x), spectrum, covariance, steps, seed, progress=True)
-    model.save(network, {"provenance": json.dumps(provenance({"steps": steps}, seed, code=code))})
+    model.cpu().save(network, {"provenance": json.dumps(provenance({"steps": steps}, seed, code=code))})
 
 
 if "snakemake" in globals():

@@ -261,14 +261,16 @@ def test_regression_starts_as_the_wiener_filter_and_learns(tmp_path, problem, im
     d = x.flatten(1).double() @ (spectrum.V * spectrum.s)
     d = d + torch.randn(d.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     linear = wiener(Spectrum(spectrum.V, spectrum.s, d), torch.zeros(256).double(), C)
+    b = (spectrum.s * d) @ spectrum.V.T
     untrained = train_regression(x, spectrum, C, steps=0, seed=0)
-    assert torch.allclose(untrained(d).flatten(1).double(), linear, atol=1e-4)
+    assert torch.allclose(untrained(b).flatten(1).double(), linear, atol=1e-4)
+    assert untrained.scales[1] == pytest.approx(float(b.square().mean()) ** 0.5, rel=0.1)
     model = train_regression(x, spectrum, C, steps=40, seed=0, batch=32)
-    error, floor = (float((m - x.flatten(1)).square().mean()) for m in (model(d).flatten(1), linear))
+    error, floor = (float((m - x.flatten(1)).square().mean()) for m in (model(b).flatten(1), linear))
     assert error < floor
     path = tmp_path / "regression.safetensors"
     model.save(path)
-    assert torch.allclose(Regression.load(path)(d[:3]), model(d[:3]), atol=1e-5)
+    assert torch.allclose(Regression.load(path)(b[:3]), model(b[:3]), atol=1e-5)
     io.write_weights(path, {"a": torch.zeros(1)}, {})
     with pytest.raises(io.InputError, match="no regression"):
         Regression.load(path)

@@ -44,7 +44,8 @@ rule train_regression:
     threads: 1
     resources:
         mem_mb=growing(4000, matrices),
-        runtime=60,
+        runtime=120,
+        gpu=one_gpu,
     params:
         steps=lookup(within=config, dpath="problems/{problem}/regression"),
         seed=seed_of("train_regression"),

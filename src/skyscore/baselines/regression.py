@@ -1,11 +1,12 @@
 r"""Direct regression: a network trained on pairs of images and data returns the posterior mean, and only that.
 
-.. math:: \hat x = W d + \sigma_d \, F_\theta(W d / \sigma_d, \, V s d / \sigma_b), \qquad
-    \theta = \arg\min_\theta E_{x, n} \| \hat x(d = s V^\top x + n) - x \|^2
+.. math:: \hat x = W b + \sigma_d \, F_\theta(W b / \sigma_d, \, b / \sigma_b), \qquad b = A^\top \Sigma^{-1} y, \qquad
+    \theta = \arg\min_\theta E_{x, n} \| \hat x(y = A x + n) - x \|^2
 
 It is given the Wiener map and the back-projected data, and starts as the Wiener filter. The minimum of the mean square
 error over all functions is the mean of the posterior under the images' distribution; the mask and the noise of one
-observation are learned with it, so that another observation needs another network.
+observation are learned with it, so that another observation needs another network. Nothing in it depends on the signs
+of singular vectors, which differ between machines.
 
 Reference: Jeffrey et al. (2020), "DeepMass", arXiv:1908.00543 (on the Wiener map; mean square error).
 """
@@ -23,7 +24,7 @@ from .. import io
 from ..diffusion.network import UNet
 from ..diffusion.training import symmetry
 from ..likelihoods.gaussian import Spectrum
-from .wiener import wiener
+from .wiener import wiener_filter
 
 __all__ = ["Regression", "train_regression"]
 
@@ -34,24 +35,23 @@ class Regression(torch.nn.Module):
     """Creates the network for one observation; untrained, it is the Wiener filter.
 
     Arguments:
-        filter: W, `(D, K)`, of data coefficients d. back: V s, `(D, K)`.
-        scales: standard deviations of the images' pixels and of the back-projected data.
+        filter: W, `(D, D)`, of back-projected data b.
+        scales: standard deviations of the images' pixels and of b.
         side: pixels on a side of the image.
     """
 
-    def __init__(self, filter: Tensor, back: Tensor, scales: tuple[float, float], side: int):
+    def __init__(self, filter: Tensor, scales: tuple[float, float], side: int):
         super().__init__()
         self.side, self.scales = side, tuple(scales)
         self.net = UNet(side, **NETWORK, inputs=2)
         torch.nn.init.zeros_(self.net.head.bias)
         self.register_buffer("filter", filter.float())
-        self.register_buffer("back", back.float())
 
-    def forward(self, d: Tensor) -> Tensor:
-        """Images `(B, 1, H, W)` in prior units, given data coefficients `(B, K)`."""
-        shape, (signal, back) = (len(d), 1, self.side, self.side), self.scales
-        first, second = ((d.float() @ M.T).reshape(shape) for M in (self.filter, self.back))
-        F = self.net(torch.cat([first / signal, second / back], 1), torch.zeros(len(d), device=d.device))
+    def forward(self, b: Tensor) -> Tensor:
+        """Images `(B, 1, H, W)` in prior units, given back-projected data `(B, D)`."""
+        shape, (signal, back) = (len(b), 1, self.side, self.side), self.scales
+        first, second = (v.reshape(shape) for v in (b.float() @ self.filter.T, b.float()))
+        F = self.net(torch.cat([first / signal, second / back], 1), torch.zeros(len(b), device=b.device))
         return first + signal * F
 
     def save(self, path: str | Path, metadata: dict[str, str] | None = None) -> None:
@@ -69,7 +69,7 @@ class Regression(torch.nn.Module):
         if "regression" not in metadata:
             raise io.InputError(f"{path}: holds no regression network; delete it and run again")
         about = json.loads(metadata["regression"])
-        model = cls(tensors["filter"], tensors["back"], about["scales"], about["side"])
+        model = cls(tensors["filter"], about["scales"], about["side"])
         model.load_state_dict(tensors)
         return model.eval().requires_grad_(False)
 
@@ -87,18 +87,18 @@ def train_regression(
     """A network trained on `images` `(N, 1, H, W)` in prior units, seen with fresh noise and turned at every step.
 
     Arguments:
-        spectrum: of the likelihood of the observation.
+        spectrum: of the likelihood of the observation; the network is trained where it is, and returned there.
         covariance: `(D, D)` of the images, of zero mean, behind the Wiener map.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    V, s = spectrum.V.double().cpu(), spectrum.s.double().cpu()
-    units = Spectrum(V, s, torch.eye(len(s), dtype=torch.float64))  # the filter is linear: its columns
-    W = wiener(units, torch.zeros(len(V), dtype=torch.float64), covariance).T
-    back = (
-        float(((V * s**2) @ V.T @ covariance @ (V * s**2) @ V.T + (V * s**2) @ V.T).diagonal().mean()) ** 0.5
-    )
-    model = Regression(W, V * s, (float(images.std()), back), images.shape[-1])
+    V, s, device = spectrum.V.double(), spectrum.s.double(), spectrum.V.device
+    # b = V s d with d = s V' x + n: its covariance is V (s^2 V' C V s^2 + s^2) V'
+    along = (V * (covariance.to(V) @ V)).sum(0)
+    back = float((along * s**4 + s**2).sum() / len(V)) ** 0.5
+    filter = wiener_filter(spectrum, covariance)
+    model = Regression(filter, (float(images.std()), back), images.shape[-1]).to(device)
+    del filter
     optimizer = torch.optim.Adam(model.net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=max(steps, 1), pct_start=0.1
@@ -106,9 +106,9 @@ def train_regression(
     Vs = (V * s).float()
     for _ in tqdm(range(steps), desc="regression", disable=not progress):
         x = symmetry(images[torch.randint(len(images), (batch,), generator=generator)].float(), generator)
-        d = x.flatten(1) @ Vs
-        d = d + torch.randn(d.shape, generator=generator)
-        loss = (model(d) - x).square().mean()
+        noise = torch.randn(len(x), len(s), generator=generator)
+        x, noise = x.to(device), noise.to(device)
+        loss = (model((x.flatten(1) @ Vs + noise) @ Vs.T) - x).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.net.parameters(), 1.0)

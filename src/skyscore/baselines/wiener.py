@@ -27,22 +27,39 @@ __all__ = [
     "full_covariance",
     "linear_estimate",
     "wiener",
+    "wiener_filter",
     "wiener_map",
 ]
 
 
 def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
-    """The filtered image `(D,)`, or `(N, D)` for the data of N observations.
+    """The filtered image `(D,)`, or `(N, D)` for the data of N observations, on the processor.
 
     Arguments:
         spectrum: of the likelihood; its data d of shape `(K,)` or `(N, K)`.
         mean: `(D,)`; covariance: `(D, D)`; in the units of the likelihood's unknown, float64.
     """
     V, s, d = (t.double().cpu() for t in (spectrum.V, spectrum.s, spectrum.d))
-    W = V * s  # (D, K)
+    CW, L = factors(V, s, covariance)
+    r = (d - s * (mean @ V)).reshape(-1, len(s))
+    return mean + (torch.cholesky_solve(r.T, L).T @ CW.T).reshape(*d.shape[:-1], len(V))
+
+
+def wiener_filter(spectrum: Spectrum, covariance: Tensor) -> Tensor:
+    """F `(D, D)` that makes the filtered image of back-projected data, x = F b with b = A' Sigma^-1 y = V s d, for a
+    mean of zero: the covariance of the posterior. Float64, where V is; the same whatever the signs of V."""
+    C = covariance.to(spectrum.V.device, torch.float64)
+    CW, L = factors(spectrum.V.double(), spectrum.s.double(), C)
+    return C - CW @ torch.cholesky_solve(CW.T, L)
+
+
+def factors(V: Tensor, s: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """C W `(D, K)` and the Cholesky factor of 1 + W' C W `(K, K)`, with W = V s."""
+    W = V * s
     CW = covariance @ W
-    inner = torch.eye(len(s), dtype=torch.float64) + W.T @ CW
-    return mean + torch.linalg.solve(inner, (d - mean @ W)[..., None])[..., 0] @ CW.T
+    inner = W.T @ CW
+    inner.diagonal().add_(1)
+    return CW, torch.linalg.cholesky(inner)
 
 
 def linear_estimate(V: np.ndarray, s: np.ndarray, d: np.ndarray, draws: np.ndarray) -> np.ndarray:
