@@ -10,7 +10,7 @@ import pytest
 from conftest import OVERLAYS, jobs
 
 from skyscore import io, plotting
-from skyscore.validation.moments import error_of_mean
+from skyscore.validation.moments import error_of_mean, errors_by_scale
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import plot_samplers
@@ -51,6 +51,18 @@ def test_data_that_say_nothing_and_all():
     prior = np.random.default_rng(3).standard_normal((8, 400, 3))
     assert error_of_mean(prior, theta)[0] == pytest.approx(1, abs=0.1)
     assert error_of_mean(np.repeat(theta[None], 8, 0), theta)[0] < 1e-9
+
+
+def test_errors_by_scale_say_where_data_stop():
+    """White images seen without error up to 4 cycles per image, and not at all beyond."""
+    g = np.random.default_rng(4)
+    theta, other = g.standard_normal((60, 1, 16, 16)), g.standard_normal((6, 60, 1, 16, 16))
+    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(16, 1 / 16)] * 2))
+    x = np.fft.ifft2(np.where(k < 4, np.fft.fft2(theta), np.fft.fft2(other))).real
+    found = {name: value for name, (value, _) in errors_by_scale(x, theta).items()}
+    assert list(found) == ["k0", "k2", "k4", "k8"]
+    assert found["k0"] < 1e-6 and found["k2"] < 1e-6
+    assert found["k4"] == pytest.approx(1, abs=0.05) and found["k8"] == pytest.approx(1, abs=0.05)
 
 
 NUMBERS = {

@@ -15,6 +15,7 @@ import yaml
 from . import io
 from .bench_azula import bench_azula
 from .bench_scaling import (
+    bench_compiled,
     bench_network,
     bench_observations,
     clock,
@@ -106,6 +107,7 @@ def main() -> None:
         ("radio", lambda: bench_radio()),
         ("samplers", lambda: bench_samplers(prior, pixels, device)),
         ("network", lambda: bench_network(prior["network"], device)),
+        ("compiled", lambda: bench_compiled(prior["network"], device)),
         ("sampling", lambda: seconds_per_sample(prior["network"], device)),
         ("observations", lambda: bench_observations(prior["network"], device)),
         ("azula", lambda: bench_azula(prior["network"], device)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from .priors import NeuralPrior
 from .samplers import sample
 
 __all__ = [
+    "bench_compiled",
     "bench_network",
     "bench_observations",
     "clock",
@@ -80,6 +82,26 @@ def bench_network(network: dict, device: str) -> dict[str, float]:
     prior = NeuralPrior(placed(Denoiser(SIDES[0], 0.14, network), device))
     for n in BATCHES:
         found[f"evaluations_per_s_batch_{n}"] = n / median_seconds(evaluations(prior, n, device)[0], device)
+    return found
+
+
+def bench_compiled(network: dict, device: str, n: int = 64) -> dict[str, float]:
+    """What `torch.compile` makes of the network: seconds to compile, and of an evaluation, plain and with a product,
+    the time over that without; on a GPU with CUDA graphs. Nothing on a processor without a compiler."""
+    if device == "cpu" and not shutil.which("g++"):
+        print("  no g++: not measured")
+        return {}
+    prior = NeuralPrior(placed(Denoiser(SIDES[0], 0.14, network), device))
+    calls = evaluations(prior, n, device)
+    plain = [median_seconds(call, device) for call in calls]
+    mode = "reduce-overhead" if device == "cuda" else "default"
+    start = clock(device)
+    prior.model.net = torch.compile(prior.model.net, mode=mode, dynamic=False)
+    for call in calls:
+        call()
+    found = {"compile_s": clock(device) - start}
+    for name, call, before in zip(("evaluation", "with_vjp"), calls, plain, strict=True):
+        found[f"{name}_time_ratio"] = median_seconds(call, device) / before
     return found
 
 

@@ -13,7 +13,15 @@ from __future__ import annotations
 import numpy as np
 
 from .mira import mira
-from .moments import common_bias, error_of_mean, fourier_bands, lag_correlation, pixel_groups, signal_bands
+from .moments import (
+    common_bias,
+    error_of_mean,
+    errors_by_scale,
+    fourier_bands,
+    lag_correlation,
+    pixel_groups,
+    signal_bands,
+)
 from .pqmass import pqmass
 from .tarp import tarp
 
@@ -114,10 +122,13 @@ def moments_of(
     (standard deviation of each pixel, `(D,)`), `z2_k<low>` by Fourier band, `z2_snr_<band>` along the singular
     vectors V by their signal-to-noise ratios (:func:`signal_to_noise`; images too large for V go without), each
     with `_error`;
-    `error_of_mean`, of posterior means over that of the prior's, with `_error`; `common_bias` and its `_p`."""
+    `error_of_mean`, of posterior means over that of the prior's, with `_error`, and `error_of_mean_k<low>` by Fourier
+    band; `common_bias` and its `_p`."""
     x, theta = by_simulation(samples, truths)
     found = {"error_of_mean": error_of_mean(x, theta)} | pixel_groups(x, theta, spread)
-    found |= {f"z2_{name}": value for name, value in fourier_bands(samples.swapaxes(0, 1), truths).items()}
+    images = samples.swapaxes(0, 1)
+    found |= {f"error_of_mean_{name}": value for name, value in errors_by_scale(images, truths).items()}
+    found |= {f"z2_{name}": value for name, value in fourier_bands(images, truths).items()}
     if V is not None:
         found |= {f"z2_{name}": value for name, value in signal_bands(x, theta, V, snr).items()}
     numbers = {}

@@ -31,6 +31,7 @@ mean 1, with no allowance for fitted parameters, and neighbouring data are uncor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +39,7 @@ import numpy as np
 __all__ = [
     "common_bias",
     "error_of_mean",
+    "errors_by_scale",
     "fourier_bands",
     "lag_correlation",
     "mean_squared_z",
@@ -120,22 +122,34 @@ def pixel_groups(
     }
 
 
-def fourier_bands(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[float, float]]:
-    """z^2 and its error by band of wave number, of images `(S, N, C, H, W)` and `(N, C, H, W)`.
-
-    Keys `k0`, `k2`, `k4`, ...: lower end of the band, in cycles per image.
-    """
+def waves_by_scale(samples: np.ndarray, truths: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name and Fourier modes `(S, N, K)` and `(N, K)` of each band of wave number, of images `(S, N, C, H, W)` and
+    `(N, C, H, W)`; names `k0`, `k2`, `k4`, ...: lower end of the band, in cycles per image."""
     H, W = truths.shape[-2:]
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(H, 1 / H), np.fft.fftfreq(W, 1 / W), indexing="ij"))
     waves, true_waves = np.fft.fft2(samples), np.fft.fft2(truths)
-    ends, found = [0, *2 ** np.arange(1, int(np.log2(max(H, W) / 2)) + 1), np.inf], {}
+    ends = [0, *2 ** np.arange(1, int(np.log2(max(H, W) / 2)) + 1), np.inf]
     for low, high in pairwise(ends):
         band = (k >= low) & (k < high)
         modes, true_modes = waves[..., band], true_waves[..., band]
-        found[f"k{low}"] = mean_squared_z(
-            modes.reshape(*modes.shape[:2], -1), true_modes.reshape(len(true_modes), -1), standardised=True
-        )
-    return found
+        yield f"k{low}", modes.reshape(*modes.shape[:2], -1), true_modes.reshape(len(true_modes), -1)
+
+
+def fourier_bands(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[float, float]]:
+    """z^2 and its error by band of wave number, see :func:`waves_by_scale`."""
+    bands = waves_by_scale(samples, truths)
+    return {name: mean_squared_z(modes, true, standardised=True) for name, modes, true in bands}
+
+
+def errors_by_scale(samples: np.ndarray, truths: np.ndarray) -> dict[str, tuple[float, float]]:
+    """:func:`error_of_mean` by band of wave number: below 1 as far as power is recovered."""
+    bands = waves_by_scale(samples, truths)
+    return {name: error_of_mean(parts(modes), parts(true)) for name, modes, true in bands}
+
+
+def parts(z: np.ndarray) -> np.ndarray:
+    """Real and imaginary parts side by side, `(..., 2 K)`."""
+    return np.concatenate([z.real, z.imag], axis=-1)
 
 
 def signal_bands(
