@@ -95,7 +95,14 @@ def test_cluster_profiles(snakemake, workflow, name):
     asked = {rule: names.split() for rule, names in re.findall(r"^asks: (\w+) (.+)$", done.stdout, re.M)}
     asked = {rule: asked[rule] for rule in rules_of_workflow()}
     with_gpu = {rule for rule, names in asked.items() if "gpu" in names}
-    trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
+    trained = {
+        "train_prior",
+        "sample_prior",
+        "sample",
+        "sample_ensemble",
+        "slic_parameters",
+        "train_regression",
+    }
     assert with_gpu == (trained if name == "slurm" else set(asked))  # {resources.gpu} must stand for a number
 
 
@@ -236,7 +243,14 @@ def test_every_rule_says_what_a_scheduler_needs(block):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
     assert re.search(r"mem_mb=growing\(\d+(, \w+)?\)", block), rule
     assert re.search(r"runtime=\d+", block), rule
-    trained = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters"}
+    trained = {
+        "train_prior",
+        "sample_prior",
+        "sample",
+        "sample_ensemble",
+        "slic_parameters",
+        "train_regression",
+    }
     assert bool(re.search(r"^ +gpu=", block, re.MULTILINE)) == (rule in trained)
     assert not re.search(r"retries|partition|account", block), "these belong into profiles"
     # what fetches is decided by checksums, what draws or gathers by its inputs: all others hash the library behind them

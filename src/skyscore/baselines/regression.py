@@ -24,7 +24,7 @@ from .. import io
 from ..diffusion.network import UNet
 from ..diffusion.training import symmetry
 from ..likelihoods.gaussian import Spectrum
-from .wiener import wiener_filter
+from .wiener import factors
 
 __all__ = ["Regression", "train_regression"]
 
@@ -93,12 +93,13 @@ def train_regression(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     V, s, device = spectrum.V.double(), spectrum.s.double(), spectrum.V.device
-    # b = V s d with d = s V' x + n: its covariance is V (s^2 V' C V s^2 + s^2) V'
-    along = (V * (covariance.to(V) @ V)).sum(0)
-    back = float((along * s**4 + s**2).sum() / len(V)) ** 0.5
-    filter = wiener_filter(spectrum, covariance)
+    C = covariance.to(V)
+    CW, L = factors(V, s, C)
+    # x = W b is the mean of the posterior, and W its covariance; that of d = s V' x + n is L L', and b = V s d
+    filter = C - CW @ torch.cholesky_solve(CW.T, L)
+    back = float((s * L.T).square().sum() / len(V)) ** 0.5
     model = Regression(filter, (float(images.std()), back), images.shape[-1]).to(device)
-    del filter
+    del C, CW, L, filter
     optimizer = torch.optim.Adam(model.net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=max(steps, 1), pct_start=0.1

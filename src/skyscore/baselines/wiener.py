@@ -24,10 +24,10 @@ from ..priors.field import cosine_matrix
 __all__ = [
     "cosine_covariance",
     "cosine_variances",
+    "factors",
     "full_covariance",
     "linear_estimate",
     "wiener",
-    "wiener_filter",
     "wiener_map",
 ]
 
@@ -43,14 +43,6 @@ def wiener(spectrum: Spectrum, mean: Tensor, covariance: Tensor) -> Tensor:
     CW, L = factors(V, s, covariance)
     r = (d - s * (mean @ V)).reshape(-1, len(s))
     return mean + (torch.cholesky_solve(r.T, L).T @ CW.T).reshape(*d.shape[:-1], len(V))
-
-
-def wiener_filter(spectrum: Spectrum, covariance: Tensor) -> Tensor:
-    """F `(D, D)` that makes the filtered image of back-projected data, x = F b with b = A' Sigma^-1 y = V s d, for a
-    mean of zero: the covariance of the posterior. Float64, where V is; the same whatever the signs of V."""
-    C = covariance.to(spectrum.V.device, torch.float64)
-    CW, L = factors(spectrum.V.double(), spectrum.s.double(), C)
-    return C - CW @ torch.cholesky_solve(CW.T, L)
 
 
 def factors(V: Tensor, s: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,5 +121,5 @@ def cosine_variances(moments, side: int) -> Tensor:
 def cosine_covariance(moments, side: int) -> Tensor:
     """The covariance `(D, D)` of a stationary field: that of the moments with its cosine modes decorrelated."""
     T, power = cosine_matrix(side), cosine_variances(moments, side)
-    TT = torch.kron(T, T)
-    return (TT.T * power.flatten()) @ TT
+    units = torch.eye(side**2, dtype=torch.float64).reshape(-1, side, side)
+    return (T.T @ (power * (T @ units @ T.T)) @ T).reshape(side**2, side**2)
