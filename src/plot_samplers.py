@@ -17,6 +17,7 @@ COLUMNS = {  # heading of the table: number, digits
     "evaluations": ("ensemble_cost", 0),
     "seconds": ("ensemble_seconds", 3),
 }
+KEPT = {*(key for key, _ in COLUMNS.values()), "z2_error", "certified"}
 
 
 def by_pair(contents):
@@ -55,8 +56,9 @@ def main(tests, exact, pdf, png, caption, numbers, *, order):
         for name, one in samplers.items():
             cells = (f"{one[key]:.{digits}f}" if key in one else "" for key, digits in COLUMNS.values())
             rows.append((problem, name, *cells, "yes" if one["certified"] else "no"))
-            kept = [*(key for key, _ in COLUMNS.values()), "error_of_mean_error", "z2_error", "certified"]
-            flat |= {f"{problem}/{name}/{key}": one[key] for key in kept if key in one}
+            for key, value in one.items():
+                if key in KEPT or key.startswith("error_of_mean"):  # of all scales, too
+                    flat[f"{problem}/{name}/{key}"] = value
     means = exact_means(posteriors)
     for (name, key), value in means.items():
         flat[f"exact/{name}/{key}"] = value
