@@ -67,7 +67,7 @@ class HMC(Sampler):
     name = "hmc"
     reference = "Remy et al. (2022), arXiv:2201.05561"
     failure = "does not cross between modes at the last level; a network is no exact gradient"
-    exact_for = "any prior, as the trajectories go to infinity"
+    exact_for = "any prior, as the trajectories and `inner` go to infinity"
 
     def __init__(
         self,
@@ -143,10 +143,8 @@ class HMC(Sampler):
 
     def trajectory(self, x: Tensor, score: Tensor, mass: Mass, turn: Tensor):
         """The next state `(B, D)`, its score, and the probability `(B, 1)` that the proposal had."""
-        p, jitter = (
-            self.noise(len(x)),
-            0.8 + 0.2 * self.uniform(len(x)),
-        )  # no chain comes round to where it was
+        p = self.noise(len(x))
+        jitter = 0.8 + 0.2 * self.uniform(len(x))  # no chain comes round to where it was
         step = turn * jitter / self.leapfrogs
         new, s, gain, kinetic = x, score, 0.0, p.square().sum(1)
         for _ in range(self.leapfrogs):
