@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skyscore import io
+from skyscore import io, plotting
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -51,6 +51,17 @@ def test_shipped_weights_must_answer_to_the_settings(tmp_path):
         io.InputError, match=r"weights\.safetensors: made with other settings \(pixels: 16, not 32\)"
     ):
         train_prior.take(path, {"pixels": 32})
+
+
+@pytest.mark.parametrize(("samplers", "words"), [(3, {"s0", "s1", "s2"}), (9, {"2.50", "40", "3e+08"})])
+def test_the_figure_of_the_exact_benchmark_is_points_or_a_table(samplers, words):
+    """A table where there are more samplers than colours; a ratio that is missing leaves its cell empty."""
+    flat = {f"exact/s{k}/blur/ratio": 2.5 for k in range(samplers)}
+    flat |= {"exact/s0/faint/ratio": 40.0, "exact/s1/faint/ratio": 3e8, "exact/s0/blur/ratio_error": 0.1}
+    axes = plotting.draw_exact(flat).axes[0]
+    legend = axes.get_legend()
+    texts = {text.get_text() for text in (legend.get_texts() if legend else axes.texts)}
+    assert texts == words
 
 
 def test_table_of_the_exact_benchmark():
