@@ -22,8 +22,8 @@ def main(observation, population, baselines, numbers, regression=None, *, proble
     observed = load_problem(io.read_observation(observation))
     found = observed.baselines(moments_of(io.read_dataset(population, "held_out")))
     if regression:
-        data = observed.likelihood.spectrum()
-        image = Regression.load(regression)((data.s * data.d)[None] @ data.V.T)[0]
+        data = observed.likelihood.spectrum().back_projected
+        image = Regression.load(regression)(data[None])[0]
         found["regression"] = observed.to_physical(image)[0].numpy()
     look = (observed.pixel_scale, observed.unit, "unknown", observed.look, observed.scale_unit)
     panels = [Panel(image, name, *look) for name, image in found.items()]

@@ -261,7 +261,7 @@ def test_regression_starts_as_the_wiener_filter_and_learns(tmp_path, problem, im
     d = x.flatten(1).double() @ (spectrum.V * spectrum.s)
     d = d + torch.randn(d.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     linear = wiener(Spectrum(spectrum.V, spectrum.s, d), torch.zeros(256).double(), C)
-    b = (spectrum.s * d) @ spectrum.V.T
+    b = Spectrum(spectrum.V, spectrum.s, d).back_projected
     untrained = train_regression(x, spectrum, C, steps=0, seed=0)
     assert torch.allclose(untrained(b).flatten(1).double(), linear, atol=1e-4)
     assert untrained.scales[1] == pytest.approx(float(b.square().mean()) ** 0.5, rel=0.1)

@@ -58,6 +58,11 @@ def test_observations_of_a_batch(problem):
     assert torch.allclose(batch.observation(1).spectrum().d, one.spectrum().d)
 
 
+def test_back_projected_data(problem):
+    A, y, std, likelihood = problem
+    assert torch.allclose(likelihood.spectrum().back_projected, A.T @ (y / std**2))
+
+
 def test_the_operator_of_a_decomposition_is_its_matrix():
     g = torch.Generator().manual_seed(0)
     V, s = (

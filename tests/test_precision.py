@@ -10,7 +10,7 @@ from skyscore.samplers import sample
 
 
 def test_bfloat16_moves_no_posterior():
-    """Same seed, same chains: a twentieth of the posterior's deviation apart at most, and as wide."""
+    """Same seed, same chains: apart by less than a twentieth of the posterior's deviation (rms), and as wide."""
     prior = load_prior(ROOT / "weights" / "galaxies32.safetensors")
     g = torch.Generator().manual_seed(0)
     at = torch.arange(32.0)

@@ -85,6 +85,9 @@ def rules_of_workflow() -> set[str]:
     return {rule for text in texts for rule in re.findall(r"^rule (\w+):", text, re.M)}
 
 
+ON_GPU = {"train_prior", "sample_prior", "sample", "sample_ensemble", "slic_parameters", "train_regression"}
+
+
 @pytest.mark.parametrize("name", ["slurm", "cluster-generic"])
 def test_cluster_profiles(snakemake, workflow, name):
     """All jobs are planned, and a rule asks for what stands there: under SLURM for a GPU only if it says `gpu`."""
@@ -95,15 +98,7 @@ def test_cluster_profiles(snakemake, workflow, name):
     asked = {rule: names.split() for rule, names in re.findall(r"^asks: (\w+) (.+)$", done.stdout, re.M)}
     asked = {rule: asked[rule] for rule in rules_of_workflow()}
     with_gpu = {rule for rule, names in asked.items() if "gpu" in names}
-    trained = {
-        "train_prior",
-        "sample_prior",
-        "sample",
-        "sample_ensemble",
-        "slic_parameters",
-        "train_regression",
-    }
-    assert with_gpu == (trained if name == "slurm" else set(asked))  # {resources.gpu} must stand for a number
+    assert with_gpu == (ON_GPU if name == "slurm" else set(asked))  # {resources.gpu} must stand for a number
 
 
 def test_a_glance_at_full_scale_has_its_sizes(snakemake, workflow):
@@ -243,15 +238,7 @@ def test_every_rule_says_what_a_scheduler_needs(block):
         assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{rule} has no {directive}"
     assert re.search(r"mem_mb=growing\(\d+(, \w+)?\)", block), rule
     assert re.search(r"runtime=\d+", block), rule
-    trained = {
-        "train_prior",
-        "sample_prior",
-        "sample",
-        "sample_ensemble",
-        "slic_parameters",
-        "train_regression",
-    }
-    assert bool(re.search(r"^ +gpu=", block, re.MULTILINE)) == (rule in trained)
+    assert bool(re.search(r"^ +gpu=", block, re.MULTILINE)) == (rule in ON_GPU)
     assert not re.search(r"retries|partition|account", block), "these belong into profiles"
     # what fetches is decided by checksums, what draws or gathers by its inputs: all others hash the library behind them
     by_input = rule.startswith("plot_") or rule in {"download_file", "collect_numbers"}

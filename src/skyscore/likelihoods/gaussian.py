@@ -43,6 +43,11 @@ class Spectrum:
     s: Tensor
     d: Tensor
 
+    @property
+    def back_projected(self) -> Tensor:
+        """A' Sigma^-1 y = V s d, shape `(..., D)`: the same whatever the signs of V."""
+        return (self.s * self.d) @ self.V.T
+
     def to(self, dtype: torch.dtype, device=None) -> Spectrum:
         return Spectrum(*(t.to(device=device, dtype=dtype) for t in (self.V, self.s, self.d)))
 

@@ -28,9 +28,11 @@ def draw_exact(numbers: Mapping[str, float]) -> Figure:
     y = np.array([[ratios.get((sampler, task), np.nan) for task in tasks] for sampler in samplers])
     names = [[f"exact/{sampler}/{task}/ratio_error" for task in tasks] for sampler in samplers]
     error = np.array([[numbers.get(name, 0.0) for name in row] for row in names])
-    draw = points if len(samplers) <= len(COLOURS) else cells
+    labels = [task.replace("_", "\n") for task in tasks]
     with plt.rc_context(STYLE):
-        return draw(samplers, [task.replace("_", "\n") for task in tasks], y, error)
+        if len(samplers) > len(COLOURS):
+            return cells(samplers, labels, y)
+        return points(samplers, labels, y, error)
 
 
 def points(samplers: list[str], tasks: list[str], y: np.ndarray, error: np.ndarray) -> Figure:
@@ -48,7 +50,7 @@ def points(samplers: list[str], tasks: list[str], y: np.ndarray, error: np.ndarr
     return figure
 
 
-def cells(samplers: list[str], tasks: list[str], y: np.ndarray, _: np.ndarray) -> Figure:
+def cells(samplers: list[str], tasks: list[str], y: np.ndarray) -> Figure:
     """Bold: at most a quarter above the floor."""
     figure, axes = plt.subplots(figsize=(1.5 + 0.8 * len(tasks), 0.8 + 0.26 * len(samplers)))
     image = axes.imshow(y, norm=LogNorm(1, FAR), cmap="Blues", aspect="auto")
