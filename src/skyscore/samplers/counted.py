@@ -102,7 +102,9 @@ class Counted:
             return torch.cat([self._call(part, sigma) for part in x.split(size)])
 
     def _call(self, x: Tensor, sigma: float) -> Tensor:
-        level = torch.tensor(float(sigma), dtype=x.dtype, device=x.device)
+        level = torch.full(
+            (), float(sigma), dtype=x.dtype, device=x.device
+        )  # nothing that a GPU is waited for
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
 
 

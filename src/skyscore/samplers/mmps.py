@@ -29,8 +29,16 @@ BLOCK = (
 )
 
 
+def waits(x: Tensor) -> bool:
+    """Whether to read a number of x holds the host up until a GPU has computed it."""
+    return x.device.type != "cpu"
+
+
 def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
-    """Solves A v = b for a batch, shape of b = `(B, N)`; stops when every residual is below tolerance |b|.
+    """Solves A v = b for a batch, shape of b = `(B, N)`; a vector stops when its residual is below tolerance |b|.
+
+    When all have stopped, the products that are left are spared on a processor. A GPU makes them: they change nothing,
+    and to ask it after each would leave it idle in between.
 
     A is 1 plus a covariance, so that p' A p >= p' p. The Jacobian of a learned denoiser need not be a covariance: where
     a direction has less than half of that, its vector stops and keeps what it has. The test p' A p > 0 alone
@@ -53,7 +61,7 @@ def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float)
         live = (
             live & (curvature > 0.5 * p.square().sum(1, keepdim=True)) & (r.norm(dim=1, keepdim=True) > goal)
         )
-        if not bool(live.any()):
+        if not (waits(b) or bool(live.any())):
             break
         alpha = torch.where(live, rz / torch.where(live, curvature, 1), 0)
         v, w, r = v + alpha * p, w + alpha * wp, r - alpha * Ap
@@ -80,7 +88,9 @@ class Preconditioner:
             return r / (1 + sigma**2 * self.white / (self.white + sigma**2) * self.data.s**2)
         if sigma != self.level:  # one decomposition serves all chains and all observations at a level
             self.inverse = None  # what was that of another level is let go
-            L = torch.linalg.cholesky(self.matrix(sigma))
+            L = torch.linalg.cholesky_ex(
+                self.matrix(sigma)
+            ).L  # 1 plus a covariance: nothing to check, nor to wait for
             self.inverse, self.level = torch.cholesky_inverse(L).to(self.data.V), sigma
         return r @ self.inverse
 
@@ -88,11 +98,10 @@ class Preconditioner:
         """1 + W V W' in float64, `(K, K)`: the lower triangle, which is all that is read of it."""
         U, s = self.data.V, self.data.s  # W = diag(s) U'
         matrix = torch.zeros(len(s), len(s), dtype=torch.float64, device=U.device)
-        for rows in torch.arange(len(s)).split(BLOCK):
-            i = slice(int(rows[0]), int(rows[-1]) + 1)
+        blocks = [slice(first, min(first + BLOCK, len(s))) for first in range(0, len(s), BLOCK)]
+        for row, i in enumerate(blocks):
             VW = self.linear((U[:, i] * s[i]).T.contiguous(), sigma).double()  # (rows, D)
-            for columns in torch.arange(i.stop).split(BLOCK):
-                j = slice(int(columns[0]), int(columns[-1]) + 1)
+            for j in blocks[: row + 1]:
                 matrix[i, j] = VW @ U[:, j].double() * s[j]
         matrix.diagonal().add_(1)
         return matrix

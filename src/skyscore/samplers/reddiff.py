@@ -87,7 +87,7 @@ class REDDiff(Sampler):
     def run(self, sigmas: list[float], n: int) -> Tensor:
         f = self.data
         levels = torch.tensor(sigmas, dtype=torch.float64)
-        pull = self.lam * WEIGHTS[self.weight](levels)
+        pull = (self.lam * WEIGHTS[self.weight](levels)).tolist()
         order = torch.arange(len(sigmas))
         if self.order == "random":  # the same for all observations that may share a batch
             order = torch.randint(
@@ -99,6 +99,6 @@ class REDDiff(Sampler):
         for i in self.bar(order.tolist()):
             x0 = mu + self.sigma_x0 * self.noise(n)
             D = self.prior.denoise(x0 + sigmas[i] * self.noise(n), sigmas[i])
-            mu.grad = float(pull[i]) / sigmas[i] * (x0 - D) - self.likelihood_score(x0, 0.0)
+            mu.grad = pull[i] / sigmas[i] * (x0 - D) - self.likelihood_score(x0, 0.0)
             adam.step()
         return mu
