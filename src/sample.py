@@ -6,20 +6,36 @@ both with what made the observation: its settings, and the checksums of the file
 """
 
 from skyscore import io
+from skyscore.diffusion.compiled import compiled
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.samplers import sample_problem
+from skyscore.samplers import create, sample_problem
 
 
 def main(
-    observation, prior, posterior, fits, *, noise=None, sampler, n, seed, name=None, device="auto", code=None
+    observation,
+    prior,
+    posterior,
+    fits,
+    *,
+    noise=None,
+    sampler,
+    n,
+    seed,
+    name=None,
+    device="auto",
+    compiling=False,
+    code=None,
 ):
     device = io.pick_device(device)
     problem = load_problem(io.read_observation(observation), device)
     network = load_prior(prior, device)
     model, generator = load_prior(noise, device) if noise else None, io.generator(seed, device)
-    samples = sample_problem(sampler, network, problem, n, noise=model, generator=generator, progress=True)
+    with compiled(network, model, images=min(n, create(**sampler).batch), enabled=compiling):
+        samples = sample_problem(
+            sampler, network, problem, n, noise=model, generator=generator, progress=True
+        )
     made = io.read_provenance(observation)
     observed = {key: made[key] for key in ("settings_hash", "settings", "files", "date") if key in made}
     source = provenance({"sampler": sampler, "n": n}, seed, code=code, problem=name, observation=observed)
@@ -29,4 +45,5 @@ def main(
 
 if "snakemake" in globals():
     with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
-        main(**snakemake.input, **snakemake.output, **snakemake.params)
+        compiling = snakemake.config["compile"]
+        main(**snakemake.input, **snakemake.output, **snakemake.params, compiling=compiling)

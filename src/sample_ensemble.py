@@ -12,11 +12,12 @@ import torch
 from tqdm import tqdm
 
 from skyscore import io
+from skyscore.diffusion.compiled import compiled
 from skyscore.memory import Batch
 from skyscore.priors import load_prior
 from skyscore.problems import load_problem
 from skyscore.provenance import provenance
-from skyscore.samplers import sample_problem, skipped
+from skyscore.samplers import create, sample_problem, skipped
 
 IMAGES = {"cpu": 256, "cuda": 4096}  # in one batch
 
@@ -60,6 +61,7 @@ def main(
     first=0,
     at_most=None,
     device="auto",
+    compiling=False,
     code=None,
 ):
     device = io.pick_device(device)
@@ -71,7 +73,9 @@ def main(
     print(budget(network, problem.shape, images, sampler["steps"], device), flush=True)
     x, ancestors, nfe, nvjp = [], [], 0.0, 0.0
     together = Batch(max(1, IMAGES.get(device, 512) // n), "simulations")
-    with tqdm(total=len(data), desc="simulations") as bar:
+    at_once = min(n * min(together.size, len(data)), create(**sampler).batch)
+    fast = compiled(network, model, images=at_once, enabled=compiling)
+    with fast, tqdm(total=len(data), desc="simulations") as bar:
         for some in data.split(together.size):
             for y, samples in drawn(together, some, generator, sampler, network, problem, n, model):
                 x.append(samples.x.float().cpu().numpy())
@@ -85,4 +89,5 @@ def main(
 
 if "snakemake" in globals():
     with io.logged(snakemake.log[0], snakemake.threads, snakemake.config, snakemake.rule):
-        main(**snakemake.input, **snakemake.output, **snakemake.params)
+        compiling = snakemake.config["compile"]
+        main(**snakemake.input, **snakemake.output, **snakemake.params, compiling=compiling)

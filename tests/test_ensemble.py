@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -120,6 +121,14 @@ def test_batches_change_nothing(folder, monkeypatch):
     assert whole.shape == (6, 4, 1, 16, 16)
     assert parts == pytest.approx(whole, abs=1e-4)
     assert about["nfe"] == pytest.approx(again["nfe"], abs=0.5)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs g++")
+def test_a_compiled_network_changes_nothing(folder, capsys):
+    whole, _, _ = io.read_ensemble(drawn(folder))
+    fast, _, _ = io.read_ensemble(drawn(folder, "compiled", compiling=True))
+    assert "networks compiled for 24 images" in capsys.readouterr().out
+    assert fast == pytest.approx(whole, abs=0.05 * float(whole.std()))
 
 
 @pytest.mark.parametrize(

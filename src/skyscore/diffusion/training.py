@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from .. import sums
 from ..memory import Batch
+from .compiled import private_cache
 from .distributed import averaged, parallel, share
 from .network import Denoiser, placed
 
@@ -123,6 +124,8 @@ def train(
     images, start, losses = torch.as_tensor(images), 0, []
     if checkpoint is not None:
         start, losses = restore(Path(checkpoint), model, average, optimizer)
+    if settings.get("compile"):
+        private_cache()
     forward = parallel(torch.compile(model) if settings.get("compile") else model, device)
     part, rank = share(settings["batch"])
     generator = torch.Generator(device)

@@ -33,7 +33,7 @@ from .smcdiff import SMCDiff
 from .tds import TDS
 from .tmpd import TMPD
 
-__all__ = ["SAMPLERS", "Samples", "sample", "sample_problem", "skipped"]
+__all__ = ["SAMPLERS", "Samples", "create", "sample", "sample_problem", "skipped"]
 
 GUIDANCE = (CLA, DPS, PiGDM, TMPD, MMPS, DDRM, DDNM)
 SPLITTING = (PnPDM, DiffPIR, DAPS, DCDP)
