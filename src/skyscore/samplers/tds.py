@@ -66,7 +66,9 @@ class TDS(Sampler):
         twist: "jacobian", "moment" or "level", see above; by default the first up to 256 pixels, then the second.
         particles: of the population, for each sample returned. Samples drawn from more particles than there are samples
             are less alike, and the weights of modes are those of all particles.
-        ess_threshold: resample when the effective sample size falls below this share of the particles.
+        ess_threshold: resample when the effective sample size falls below this share of the particles. What moves the
+            weights happens at high levels. With a low threshold it may stay in the weights down to the last levels,
+            and the copies that are made there do not part any more.
         cg_steps: conjugate-gradient steps of the moment twist, each one vector-Jacobian product.
         prior_variance: white part of C for the level twist, in prior units squared; measured by default.
         components: low-rank part of C: tensors `(vectors (K, D), variances (K,))`, or None.
@@ -87,7 +89,7 @@ class TDS(Sampler):
         *,
         twist: str | None = None,
         particles: float = 1.0,
-        ess_threshold: float = 0.5,
+        ess_threshold: float = 0.9,
         cg_steps: int = 5,
         prior_variance: float | None = None,
         components: tuple[Tensor, Tensor] | None = None,
@@ -140,11 +142,10 @@ class TDS(Sampler):
                 drift = kernel.posterior_mean(state, x, r) - x
                 x = x + self.tau * drift + r * math.sqrt(2 * self.tau) * self.noise(n)
                 state, log_psi = kernel.state(x, r)
-        x, log_last = kernel.finish(x, state, log_psi, sigmas[-1])
-        population.weigh(log_last)
+        population.weigh(kernel.last_weight(state, log_psi))
         k, health = population.finish(self.name, samples)
         self.diagnostics |= health
-        return x[k]
+        return kernel.ended(tuple(t[k] for t in state))
 
 
 class JacobianKernel:
@@ -198,11 +199,15 @@ class JacobianKernel:
         log_p, _ = log_normal(x_r - (1 - c) * x - c * D, P)
         return x_r, log_p - log_m
 
-    def finish(self, x: Tensor, state, log_psi: Tensor, sigma: float) -> tuple[Tensor, float]:
-        """A draw of N(D_y, V_y); the weights already are those of psi."""
+    def last_weight(self, state, log_psi: Tensor) -> float:
+        """None: the weights already are those of psi."""
+        return 0.0
+
+    def ended(self, state) -> Tensor:
+        """Draws of N(D_y, V_y), one for each particle that is left: those of one parent are not the same."""
         _, _, D_y, V_y = state
         values, vectors = torch.linalg.eigh(V_y)
-        return D_y + matvec(vectors, values.clamp_min(0).sqrt() * self.sampler.noise(len(x))), 0.0
+        return D_y + matvec(vectors, values.clamp_min(0).sqrt() * self.sampler.noise(len(D_y)))
 
 
 class LevelKernel:
@@ -252,11 +257,14 @@ class LevelKernel:
         log_ratio = 0.5 * (eps.square() - (eps + shift / width).square()).sum(1)
         return x_r, log_ratio
 
-    def finish(self, x: Tensor, state, log_psi: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """The denoised particles, weighed with their exact likelihood instead of psi."""
+    def last_weight(self, state, log_psi: Tensor) -> Tensor:
+        """That of the exact likelihood of the denoised particles, instead of psi."""
         f, D = self.sampler.data, state[0]
-        exact = -0.5 * (f.d - f.s * (D @ f.V)).square().sum(1)
-        return D, (exact - log_psi).double()
+        return (-0.5 * (f.d - f.s * (D @ f.V)).square().sum(1) - log_psi).double()
+
+    def ended(self, state) -> Tensor:
+        """The denoised particles."""
+        return state[0]
 
 
 class MomentKernel(LevelKernel):
