@@ -66,9 +66,8 @@ class TDS(Sampler):
         twist: "jacobian", "moment" or "level", see above; by default the first up to 256 pixels, then the second.
         particles: of the population, for each sample returned. Samples drawn from more particles than there are samples
             are less alike, and the weights of modes are those of all particles.
-        ess_threshold: resample when the effective sample size falls below this share of the particles. What moves the
-            weights happens at high levels. With a low threshold it may stay in the weights down to the last levels,
-            and the copies that are made there do not part any more.
+        ess_threshold: resample when the effective sample size falls below this share of the particles. Weights move at
+            high levels; with a low threshold the last resampling may come where copies do not part any more.
         cg_steps: conjugate-gradient steps of the moment twist, each one vector-Jacobian product.
         prior_variance: white part of C for the level twist, in prior units squared; measured by default.
         components: low-rank part of C: tensors `(vectors (K, D), variances (K,))`, or None.
