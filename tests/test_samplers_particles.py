@@ -335,6 +335,6 @@ def test_fewer_samples_than_particles():
     assert one.x.shape == four.x.shape == (100, 3)
     assert four.nfe == pytest.approx(4 * one.nfe, rel=0.01)  # quoted for each sample that is returned
     assert four.diagnostics["unique_samples"] == 100 > one.diagnostics["unique_samples"]
-    assert len(one.x.unique(dim=0)) == 100  # what has one parent at the last level is drawn there, each by itself
+    assert len(one.x.unique(dim=0)) == 100  # children of one parent at the last level are drawn by themselves
     with pytest.raises(ValueError, match="tds: particles must be at least 1"):
         run("tds", prior, likelihood, n=4, particles=0.5)
