@@ -2,7 +2,8 @@
 
 Sampling evaluates a network thousands of times on batches of one size, so that one compilation serves a run, with CUDA
 graphs on a GPU. Batches of another size and evaluations with a derivative go on as they are: a size of its own takes
-another compilation, and products with the Jacobian gained nothing on a processor (`compiled` in results/bench.json).
+another compilation, and the backward pass of a compiled network runs once, where samplers ask for several products with
+the Jacobian of one evaluation.
 """
 
 from __future__ import annotations
