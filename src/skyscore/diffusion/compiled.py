@@ -73,9 +73,8 @@ def compile_now(priors: list, images: int) -> bool:
     for prior in priors:
         blank = torch.zeros(images, *prior.shape, device=next(prior.model.parameters()).device)
         graphs = blank.device.type == "cuda"
-        mode, calls = (
-            ("reduce-overhead", 3) if graphs else ("default", 1)
-        )  # graphs are recorded in the second call
+        # the graph of a GPU is recorded in a later call than the first
+        mode, calls = ("reduce-overhead", 3) if graphs else ("default", 1)
         network = prior.model.net
         network.forward = torch.compile(network.forward, mode=mode, dynamic=False)
         try:
