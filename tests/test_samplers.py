@@ -88,6 +88,22 @@ def test_dps_normalised_is_another_algorithm():
     assert torch.isfinite(x).all()
 
 
+PLAIN = [(name, {}) for name, sampler in SAMPLERS.items() if sampler.needs_density]
+
+
+@pytest.mark.parametrize(("name", "options"), [*PLAIN, ("dps", {"step": "normalised"})])
+def test_units_of_the_data_do_not_matter(name, options):
+    """y in other units, A and the noise with it, is the same problem: the same samples to rounding."""
+    g = torch.Generator().manual_seed(3)
+    A, truth = torch.randn(5, 6, generator=g, dtype=torch.float64), torch.randn(6, generator=g).double()
+    prior, found = GaussianPrior(torch.zeros(6).double(), torch.eye(6).double()), []
+    for unit in (1.0, 40.0):
+        likelihood = GaussianLikelihood(MatrixOperator(unit * A), unit * (A @ truth), unit * 0.5)
+        found.append(run(name, prior, likelihood, 16, steps=60, **options).x)
+    assert torch.isfinite(found[0]).all()
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("P", [0.25, 1.0, 4.0])
 def test_pnpdm_is_exact_with_noise_widened_by_rho(P):
     rho = 0.4

@@ -11,7 +11,8 @@ signal-to-noise. The equation is stiff there, P / (4 b) steps per unit of log si
 `step="normalised"` is the published algorithm as its code has it: an ancestral step of the prior, then a step of zeta
 times the gradient of the norm :math:`\|y - A D\|`, in variance-preserving coordinates. It is no score, and not
 calibrated. (The paper has the gradient of the squared norm; the half in the exponent of a Gaussian is missing in its
-eq. 16.)
+eq. 16.) That step grows with the units of y. Here y is in those in which the largest singular value of A is one, as
+it is of the paper's blurs and masks; the norm is that of what A can explain of y, whitened where noise is correlated.
 
 References: Chung et al. (2023), arXiv:2209.14687, eq. 10-16 and algorithm 1.
 """
@@ -21,7 +22,6 @@ from __future__ import annotations
 import itertools
 import math
 
-import torch
 from torch import Tensor
 
 from ..diffusion.schedule import predict
@@ -60,18 +60,13 @@ class DPS(Guidance):
         if self.step == "score":
             return super().run(sigmas, n)
         V, s, d = self.data.V, self.data.s, self.data.d
-        # the published norm is that of y - A D in the units of y: for white noise, the whitened one times its std
+        unit = 1 / s.max()  # of the whitened data, where A is as large as one
         x = self.start(n, sigmas[0])
         for a, b in self.bar(list(itertools.pairwise(sigmas))):
             D, vjp = self.prior.denoise_vjp(x, a)
             r = d - s * (D @ V)
-            step = vjp((s * r) @ V.T / r.norm(dim=1, keepdim=True)) * self.noise_std
+            step = vjp((s * r) @ V.T / r.norm(dim=1, keepdim=True)) * unit
             # x_vp = x / sqrt(1 + sigma^2): a unit step there is sqrt((1 + a^2)(1 + b^2)) units here
             scale = self.zeta * math.sqrt((1 + a**2) * (1 + b**2))
             x = predict(x, D, a, b, self.noise(n)) + scale * step
         return self.prior.denoise(x, sigmas[-1])
-
-    def __call__(self, prior, likelihood, n: int, generators: list[torch.Generator], progress: bool = False):
-        unit = torch.ones_like(likelihood.y)
-        self.noise_std = float((likelihood.covariance(unit) / unit).abs().mean().sqrt())
-        return super().__call__(prior, likelihood, n, generators, progress)
