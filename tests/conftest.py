@@ -17,7 +17,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parents[1]
 OVERLAYS = {
     "default": [],
-    **{name: ["--configfile", f"config/{name}.yaml"] for name in ("test", "real", "paper", "exact")},
+    **{
+        name: ["--configfile", f"config/{name}.yaml"]
+        for name in ("test", "real", "paper", "exact", "samplers")
+    },
 }
 SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
 

@@ -127,12 +127,15 @@ def test_what_failed_is_red_and_nothing_else(tests):
     assert plotting.validation.FAILED in colours
 
 
-@pytest.mark.parametrize("name", ["default", "test"])
+@pytest.mark.parametrize("name", ["default", "test", "samplers"])
 def test_all_samplers_from_one_command(snakemake, workflow, name):
     """The target `samplers` certifies every sampler of every problem; the default run puts its own side by side."""
     done = snakemake("-n", "samplers", *OVERLAYS[name], cwd=workflow)
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    assert planned["plot_samplers"] == 1 and planned["certify"] == {"default": 11, "test": 7}[name]
+    assert (
+        planned["plot_samplers"] == 1
+        and planned["certify"] == {"default": 11, "test": 7, "samplers": 28}[name]
+    )
     assert "figures/samplers_all.pdf" in done.stdout
     assert "figures/samplers_validated.pdf" in snakemake("-n", *OVERLAYS[name], cwd=workflow).stdout

@@ -13,7 +13,14 @@ from conftest import OVERLAYS, ROOT, clear_line, jobs
 
 from skyscore.problems.kappa import LARGEST
 
-SAMPLED = {"default": 17, "test": 13, "real": 34, "paper": 17, "exact": 0}  # posteriors of each configuration
+SAMPLED = {
+    "default": 17,
+    "test": 13,
+    "real": 34,
+    "paper": 17,
+    "exact": 0,
+    "samplers": 34,
+}  # posteriors of each configuration
 MIRRORED = ["--config", "mirror=mirror"]
 
 

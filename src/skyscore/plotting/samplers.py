@@ -15,7 +15,13 @@ __all__ = ["draw_samplers"]
 
 #        label, number, its error, scale, ticks
 ROWS = (
-    ("error of the\nposterior mean", "error_of_mean", "error_of_mean_error", "linear", None),
+    (
+        "error of the\nposterior mean",
+        "error_of_mean",
+        "error_of_mean_error",
+        "log",
+        (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50),
+    ),
     ("mean squared z", "z2", "z2_error", "log", (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30)),
     ("MIRA\n(standard errors)", "mira_z", None, "symlog", (-30, -10, -3, 0, 3, 10, 30)),
     ("coverage: p", "tarp_p", None, "log", (1, 0.1, 0.01, 1e-3, 1e-4, 1e-5)),
@@ -28,6 +34,7 @@ ROWS = (
         (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
     ),
 )
+FEW = 16  # samplers on all problems together that have a wide place each
 LEAST = 1e-5  # p-values below are drawn here
 
 
@@ -39,7 +46,8 @@ def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
             `<number>_allowed`.
     """
     with plt.rc_context(STYLE):
-        widths = [0.6 + 0.45 * len(samplers) for samplers in found.values()]
+        each = 0.45 if sum(len(samplers) for samplers in found.values()) <= FEW else 0.28
+        widths = [0.6 + each * len(samplers) for samplers in found.values()]
         size = (1.2 + sum(widths) * 1.15, 1.25 * len(ROWS) + 0.9)
         figure, grid = plt.subplots(
             len(ROWS),
@@ -75,7 +83,6 @@ def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
             grid[-1, column].set_xticks(range(len(samplers)), list(samplers), rotation=45, ha="right")
         for axes, (label, *_) in zip(grid[:, 0], ROWS, strict=True):
             axes.set_ylabel(label, fontsize=8)
-        grid[0, 0].set_ylim(0, None)
         handles = [
             Line2D([], [], color=PASSED[0], marker="o", ls="", label="certified"),
             Line2D([], [], color=FAILED, marker="s", mfc="white", ls="", label="not certified"),
