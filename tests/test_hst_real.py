@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from skyscore import io
 from skyscore.problems import Observation, load_problem
 from skyscore.problems.flux import moments_of
-from skyscore.problems.hst import HSTProblem, completed
+from skyscore.problems.hst import HSTProblem
 from skyscore.problems.hst_align import alignment, offset_of_frames, offsets_of_sources, read_wcs
 from skyscore.problems.hst_check import compared, enlarged
 from skyscore.problems.hst_psf import match_width
@@ -40,7 +40,7 @@ def settings(**changed):
         "position": [RA, DEC], "frame_pixels": 16, "scale": FINE, "data_scale": COARSE, "psf_fwhm": BROAD,
         "sharp_fwhm": SHARP, "noise": SKY,
     }  # fmt: skip
-    return completed(given | changed)
+    return HSTProblem.completed(given | changed)
 
 
 def header(side: int, scale: float, shift=(0.0, 0.0), **cards) -> fits.Header:
@@ -349,7 +349,7 @@ def test_real_frames(name):
 
     config = overlaid("real")
     own = config["problems"][name] | {"noise": config["datasets"]["sky32"]["sky"]}
-    arrays, attrs = observe_hst(completed(own), mirrored(own["data"]), 64)
+    arrays, attrs = observe_hst(HSTProblem.completed(own), mirrored(own["data"]), 64)
     numbers = attrs["numbers"]
     assert arrays["sharp"].sum() * FINE**2 == pytest.approx(arrays["images"].sum() * COARSE**2, rel=0.1)
     low = enlarged(arrays["images"][0], COARSE, 64, FINE)

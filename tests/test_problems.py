@@ -16,7 +16,7 @@ from skyscore.likelihoods.gaussian import Spectrum, compress
 from skyscore.operators.lensing import annulus, lens_operator
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.problems.flux import Moments, fit_flux_scale, log_evidence, moments_of
-from skyscore.problems.lens import LensProblem, with_defaults
+from skyscore.problems.lens import LensProblem
 from skyscore.problems.lens_files import Imaging, read_imaging
 from skyscore.problems.lens_light import LightModel, axis_ratio_angle, ellipticity, non_negative_amplitudes
 from skyscore.problems.lens_real import assemble
@@ -43,7 +43,7 @@ def observation(request):
 
 
 def test_settings_complete_themselves():
-    s = with_defaults({"lens": {"q": 0.5}, "prior": "galaxies", "n_samples": 3})
+    s = LensProblem.completed({"lens": {"q": 0.5}, "prior": "galaxies", "n_samples": 3})
     assert s["lens"]["q"] == 0.5 and s["lens"]["theta_E"] == 1.5 and "prior" not in s
 
 
@@ -270,7 +270,9 @@ def test_a_lens_is_recovered_from_its_image():
     theta = model.fit.theta
     assert abs(theta[0] - 1.4) < 0.02
     assert abs(model.fit.chi2 - 1) < 0.15
-    s = with_defaults({"pixel_scale": scale, "annulus": [0.6, 2.6], "source_width": 2.2, "subpixels": 2})
+    s = LensProblem.completed(
+        {"pixel_scale": scale, "annulus": [0.6, 2.6], "source_width": 2.2, "subpixels": 2}
+    )
     arrays, attrs = assemble(s, Imaging(image, deviation, psf, good), noise, model, 16)
     assert attrs["numbers"]["einstein_radius_arcsec"] == pytest.approx(float(theta[0]))
     assert all(len(axes) == arrays[name].ndim for name, axes in attrs["axes"].items() if name in arrays)

@@ -19,7 +19,7 @@ from skyscore.operators.interferometry import ARCSEC
 from skyscore.operators.uvplane import briggs_weights
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.problems.flux import moments_of
-from skyscore.problems.radio import SETTINGS, RadioProblem, with_defaults
+from skyscore.problems.radio import SETTINGS, RadioProblem
 from skyscore.problems.radio_real import calibrate_weights, read_visibilities, scatter_in_cells
 from skyscore.problems.radio_simulated import cell_of
 from skyscore.simulate.galaxies import Galaxies
@@ -43,7 +43,7 @@ def problem(observation):
 
 
 def test_settings():
-    s = with_defaults({"flux": 0.2, "prior": "galaxies", "n_samples": 3})
+    s = RadioProblem.completed({"flux": 0.2, "prior": "galaxies", "n_samples": 3})
     assert s["flux"] == 0.2 and s["dish"] == 12 and set(s) == set(SETTINGS["properties"])
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..baselines.wiener import linear_estimate
-from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, from_spectrum
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
+from .flux import Moments, fit_flux_scale
 
 __all__ = ["Observation", "Panel", "Problem"]
 
@@ -33,6 +34,21 @@ class Observation:
     problem: str
     arrays: dict[str, np.ndarray]
     attrs: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, spectrum: Spectrum) -> None:
+        """Keeps a decomposition of the likelihood in physical units, so that samplers need not make it."""
+        self.arrays |= {
+            "singular_vectors": spectrum.V.float().numpy(),
+            "singular_values": spectrum.s.numpy(),
+            "coefficients": spectrum.d.numpy(),
+        }
+
+    def kept(self) -> Spectrum | None:
+        """That decomposition in float64; None if there is none."""
+        names = ("singular_vectors", "singular_values", "coefficients")
+        if names[0] not in self.arrays:
+            return None
+        return Spectrum(*(torch.as_tensor(self.arrays[name]).double() for name in names))
 
 
 @dataclass
@@ -94,6 +110,16 @@ class Problem:
     def likelihood(self) -> GaussianLikelihood:
         """p(y | x) of an image x in prior units, compressed to at most D data."""
         raise NotImplementedError(f"problems of kind {self.kind!r} define no likelihood")
+
+    def likelihood_by_normal_equations(self) -> GaussianLikelihood:
+        """That of problems that have `normal_equations`: A' C^-1 A `(D, D)` and A' C^-1 y `(D,)` in physical units;
+        by the decomposition that came with the observation where there is one."""
+        s, kept = self.observation.attrs["flux_scale"], self.observation.kept()
+        if kept is not None:
+            spectrum = Spectrum(kept.V, s * kept.s, kept.d).to(torch.float64, self.device)
+            return from_spectrum(spectrum, self.shape)
+        G, b = self.normal_equations()
+        return compress((s**2 * G).to(self.device), (s * b).to(self.device), self.shape)
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Surface brightness in observed units of images x in prior units: flux_scale x + flux_offset."""
@@ -166,6 +192,35 @@ class Problem:
     def footprint(self) -> np.ndarray:
         """Pixels (H, W) of the unknown on which reconstructions are compared with the truth; all by default."""
         return np.ones(self.shape[-2:], dtype=bool)
+
+    # ------------------------------------------------------------------ observations
+
+    @classmethod
+    def completed(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings with the defaults of SETTINGS; what else a block of the configuration has (prior, samplers ...) is
+        left out."""
+
+        def complete(given: dict, properties: dict) -> dict:
+            out = {}
+            for key, node in properties.items():
+                value = given.get(key, node.get("default"))
+                out[key] = complete(value, node["properties"]) if "properties" in node else value
+            return out
+
+        return complete(settings, cls.SETTINGS["properties"])
+
+    @staticmethod
+    def fit_flux(observation: Observation, spectrum: Spectrum, moments: Moments) -> None:
+        """Sets the flux scale of an observation to that of largest evidence under the prior's moments.
+
+        Arguments:
+            spectrum: decomposition of its likelihood in physical units.
+        """
+        flux = fit_flux_scale(spectrum, moments)
+        print(f"flux scale {flux.scale:.4g} +- {flux.error:.2g} per prior unit, texture {flux.texture:.3g}")
+        found = {"flux_scale": flux.scale, "flux_scale_error": flux.error}
+        observation.attrs |= found
+        observation.attrs["numbers"] |= found | {"flux_texture": flux.texture}
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:

@@ -31,7 +31,7 @@ from ..operators.base import LinearOperator
 from ..operators.sampling import exposures
 from ..validation.spectra import correlation, spectra
 from .base import Observation, Panel, Problem
-from .flux import Moments, fit_flux_scale
+from .flux import Moments
 from .hst_check import colour_of, compared, enlarged
 from .hst_noise import MeasuredNoise
 from .hst_real import observe_hst
@@ -381,23 +381,17 @@ class HSTProblem(Problem):
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
         """See :func:`skyscore.problems.hst_simulated.simulate_hst`; `settings["noise"]` are the noise simulator's."""
-        return Observation(cls.kind, *simulate_hst(completed(settings), images, seed))
+        return Observation(cls.kind, *simulate_hst(cls.completed(settings), images, seed))
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
         """See :func:`skyscore.problems.hst_real.observe_hst`; flux scale by evidence under the prior's `moments`."""
         pixels = math.isqrt(np.asarray(moments.mean).size)
-        observation = Observation(cls.kind, *observe_hst(completed(settings), files, pixels))
-        flux = fit_flux_scale(cls(observation).likelihood.spectrum(), moments)
-        print(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} per prior unit, texture {flux.texture:.4f}")
-        observation.attrs["flux_scale"] = flux.scale
-        observation.attrs["numbers"] |= {"flux_scale": flux.scale, "flux_scale_error": flux.error}
+        observation = Observation(cls.kind, *observe_hst(cls.completed(settings), files, pixels))
+        cls.fit_flux(observation, cls(observation).likelihood.spectrum(), moments)
         return observation
 
-
-def completed(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with the defaults of SETTINGS, and the noise's; what else the workflow adds is left out."""
-    defaults = {key: node["default"] for key, node in SETTINGS["properties"].items()}
-    return {key: settings.get(key, value) for key, value in defaults.items()} | {
-        "noise": settings.get("noise") or {}
-    }
+    @classmethod
+    def completed(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """With the settings of the noise, which are those of its data set."""
+        return super().completed(settings) | {"noise": settings.get("noise") or {}}

@@ -257,15 +257,13 @@ class KappaProblem(Problem):
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
         """See :func:`skyscore.problems.kappa_simulated.simulate_shear`."""
-        complete = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
-        return Observation(cls.kind, *simulate_shear(complete, images, seed))
+        return Observation(cls.kind, *simulate_shear(cls.completed(settings), images, seed))
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
         """See :func:`skyscore.problems.kappa_real.observe_shear`; on a map with the pixels of the prior."""
-        complete = {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
         pixels = math.isqrt(np.asarray(moments.mean).size)
-        return Observation(cls.kind, *observe_shear(complete, files, pixels))
+        return Observation(cls.kind, *observe_shear(cls.completed(settings), files, pixels))
 
 
 def peak_counts(maps: np.ndarray, level: float, keep: np.ndarray) -> np.ndarray:

@@ -26,12 +26,12 @@ from torch import Tensor
 
 from ..baselines.curvature import invert
 from ..baselines.sersic import fit_sersic
-from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
+from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress
 from ..likelihoods.noise import CorrelatedNoise, DiagonalNoise
 from ..operators.base import LinearOperator
 from ..operators.lensing import lens_operator
 from .base import Observation, Panel, Problem
-from .flux import Moments, fit_flux_scale
+from .flux import Moments
 from .lens_real import observe_lens
 from .lens_simulated import simulate_lens
 
@@ -203,20 +203,7 @@ class LensProblem(Problem):
     @property
     def likelihood(self) -> GaussianLikelihood:
         if "likelihood" not in self._parts:
-            s, arrays = self.observation.attrs["flux_scale"], self.observation.arrays
-            if "singular_vectors" in arrays:  # decomposed when the observation was made
-                V, values, d = (
-                    torch.as_tensor(arrays[n]).double()
-                    for n in ("singular_vectors", "singular_values", "coefficients")
-                )
-                self._parts["likelihood"] = from_spectrum(
-                    Spectrum(V, s * values, d).to(torch.float64, self.device), self.shape
-                )
-            else:
-                G, b = self.normal_equations()
-                self._parts["likelihood"] = compress(
-                    (s**2 * G).to(self.device), (s * b).to(self.device), self.shape
-                )
+            self._parts["likelihood"] = self.likelihood_by_normal_equations()
         return self._parts["likelihood"]
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
@@ -323,7 +310,7 @@ class LensProblem(Problem):
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
         """See :func:`skyscore.problems.lens_simulated.simulate_lens`."""
-        return Observation(cls.kind, *simulate_lens(with_defaults(settings), images, seed))
+        return Observation(cls.kind, *simulate_lens(cls.completed(settings), images, seed))
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
@@ -337,33 +324,9 @@ class LensProblem(Problem):
             InputError: for files that are no images, do not fit together, or hold unusable pixels.
         """
         pixels = math.isqrt(np.asarray(moments.mean).size)
-        observation = Observation(cls.kind, *observe_lens(with_defaults(settings), files, pixels))
+        observation = Observation(cls.kind, *observe_lens(cls.completed(settings), files, pixels))
         problem = cls(observation)
         spectrum = compress(*problem.normal_equations(), problem.shape).spectrum()
-        flux = fit_flux_scale(spectrum, moments)
-        print(f"flux scale {flux.scale:.4f} +- {flux.error:.4f} per prior unit, texture {flux.texture:.4f}")
-        observation.arrays |= {
-            "singular_vectors": spectrum.V.float().numpy(),
-            "singular_values": spectrum.s.numpy(),
-            "coefficients": spectrum.d.numpy(),
-        }
-        observation.attrs |= {"flux_scale": flux.scale, "flux_scale_error": flux.error, "flux_offset": 0.0}
-        observation.attrs["numbers"] |= {
-            "flux_scale": flux.scale,
-            "flux_scale_error": flux.error,
-            "flux_texture": flux.texture,
-        }
+        observation.keep(spectrum)
+        cls.fit_flux(observation, spectrum, moments)
         return observation
-
-
-def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings completed from SETTINGS; what other parts of the workflow add (prior, samplers ...) is left out."""
-
-    def complete(given: dict, properties: dict) -> dict:
-        out = {}
-        for key, node in properties.items():
-            value = given.get(key, node.get("default"))
-            out[key] = complete(value, node["properties"]) if node.get("type") == "object" else value
-        return out
-
-    return complete(settings, SETTINGS["properties"])

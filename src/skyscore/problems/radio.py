@@ -24,14 +24,14 @@ import torch
 from torch import Tensor
 
 from ..baselines.clean import Clean, clean
-from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
+from ..likelihoods.gaussian import GaussianLikelihood
 from ..likelihoods.noise import DiagonalNoise
 from ..operators.interferometry import Interferometer, primary_beam, to_complex
 from ..operators.toeplitz import ToeplitzNormal
 from ..operators.uvplane import average_cells, briggs_weights
 from .base import Observation, Panel, Problem
 from .closure import closure_misfit
-from .flux import Moments, fit_flux_scale, moments_of
+from .flux import Moments, moments_of
 from .radial import disk_of
 from .radio_real import observe_radio
 from .radio_simulated import cell_of, simulate_radio
@@ -175,19 +175,7 @@ class RadioProblem(Problem):
 
     @property
     def likelihood(self) -> GaussianLikelihood:
-        def make() -> GaussianLikelihood:
-            s, arrays = self.observation.attrs["flux_scale"], self.observation.arrays
-            if "singular_vectors" in arrays:  # decomposed when the observation was made
-                V, values, d = (
-                    torch.as_tensor(arrays[name]).double()
-                    for name in ("singular_vectors", "singular_values", "coefficients")
-                )
-                spectrum = Spectrum(V, s * values, d).to(torch.float64, self.device)
-                return from_spectrum(spectrum, self.shape)
-            G, b = self.normal_equations()
-            return compress((s**2 * G).to(self.device), (s * b).to(self.device), self.shape)
-
-        return self._part("likelihood", make)
+        return self._part("likelihood", self.likelihood_by_normal_equations)
 
     def chi2(self, x: Tensor, y: Tensor) -> Tensor:
         """r' W r / 2 M over the real and imaginary parts of all visibilities, `(N, n)`, by the normal equations.
@@ -330,8 +318,9 @@ class RadioProblem(Problem):
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
         """See :func:`skyscore.problems.radio_simulated.simulate_radio`; the flux scale is fitted, as for real data."""
-        observation = Observation(cls.kind, *simulate_radio(with_defaults(settings), images, seed))
-        cls.fit_flux(observation, moments_of(images))
+        observation = Observation(cls.kind, *simulate_radio(cls.completed(settings), images, seed))
+        spectrum = cls(observation).likelihood.spectrum()
+        cls.fit_flux(observation, spectrum, moments_of(images))
         observation.arrays["truth"] = observation.arrays["truth"] / observation.attrs["flux_scale"]
         return observation
 
@@ -344,38 +333,13 @@ class RadioProblem(Problem):
             InputError: for a file that holds no usable visibilities, or pixels that alias them.
         """
         pixels = math.isqrt(np.asarray(moments.mean).size)
-        observation = Observation(cls.kind, *observe_radio(with_defaults(settings), files, pixels))
-        spectrum = cls.fit_flux(observation, moments)
-        observation.arrays |= {
-            "singular_vectors": spectrum.V.float().numpy(),
-            "singular_values": spectrum.s.numpy(),
-            "coefficients": spectrum.d.numpy(),
-        }
-        return observation
-
-    @classmethod
-    def fit_flux(cls, observation: Observation, moments: Moments) -> Spectrum:
-        """Sets the flux scale of an observation to that of largest evidence under the prior's moments; returns the
-        decomposition of its likelihood in physical units."""
+        observation = Observation(cls.kind, *observe_radio(cls.completed(settings), files, pixels))
         spectrum = cls(observation).likelihood.spectrum()
-        flux = fit_flux_scale(spectrum, moments)
-        print(
-            f"flux scale {flux.scale:.4g} +- {flux.error:.2g} Jy per prior unit, texture {flux.texture:.3g}"
-        )
-        observation.attrs |= {"flux_scale": flux.scale, "flux_scale_error": flux.error}
-        observation.attrs["numbers"] |= {
-            "flux_scale": flux.scale,
-            "flux_scale_error": flux.error,
-            "flux_texture": flux.texture,
-        }
-        return spectrum
+        cls.fit_flux(observation, spectrum, moments)
+        observation.keep(spectrum)
+        return observation
 
 
 def relative_rms(error: np.ndarray, reference: np.ndarray) -> float:
     """Root mean square of an error over that of the reference."""
     return float(np.sqrt(np.mean(error**2) / np.mean(reference**2)))
-
-
-def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings completed from SETTINGS; what other parts of the workflow add (prior, samplers ...) is left out."""
-    return {key: settings.get(key, node["default"]) for key, node in SETTINGS["properties"].items()}
