@@ -122,7 +122,7 @@ def scene(pixels: int = 32) -> torch.Tensor:
 def chi2(problem) -> float:
     """Of the unseen image under the true scene."""
     a = problem.observation
-    r = (a.arrays["sharp"] - problem.sharp_operator(scene())[0, 0].numpy()) / a.attrs["sharp_std"]
+    r = (a.arrays["sharp"] - problem.sharp.operator(scene())[0, 0].numpy()) / a.attrs["sharp_std"]
     return float((r**2).mean())
 
 
@@ -144,7 +144,7 @@ def test_both_images_are_those_of_the_scene(files):
     assert flux == pytest.approx(0.4, abs=0.02)  # some of it is beyond the stamp
     for shift in (0.0, -SHIFT[0]), (-SHIFT[1], 0.0):  # as if one of the two offsets were not known
         psf = match_width(gaussian_psf(0.05, FINE, 15), FINE, FINE, FINE, SHARP, shift).psf
-        problem.sharp_psf = torch.from_numpy(psf)
+        problem.sharp.psf = torch.from_numpy(psf)
         assert chi2(problem) > 1.3
 
 

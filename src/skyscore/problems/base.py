@@ -1,12 +1,13 @@
 """What an inverse problem is: an observation that can be stored, and the code that knows its forward model.
 
 A new problem is one module in this folder with one subclass of :class:`Problem` (`kind`, `SETTINGS`, `simulate` and/or
-`from_data`, `_build`), and one block in the configuration.
+`from_data`, `likelihood` or `normal_equations`), and one block in the configuration.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,20 +107,24 @@ class Problem:
     def __init__(self, observation: Observation, device: str = "cpu"):
         self.observation, self.device = observation, device
 
-    @property
+    @cached_property
     def likelihood(self) -> GaussianLikelihood:
-        """p(y | x) of an image x in prior units, compressed to at most D data."""
-        raise NotImplementedError(f"problems of kind {self.kind!r} define no likelihood")
+        """p(y | x) of an image x in prior units, compressed to at most D data.
 
-    def likelihood_by_normal_equations(self) -> GaussianLikelihood:
-        """That of problems that have `normal_equations`: A' C^-1 A `(D, D)` and A' C^-1 y `(D,)` in physical units;
-        by the decomposition that came with the observation where there is one."""
-        s, kept = self.observation.attrs["flux_scale"], self.observation.kept()
+        By the decomposition that came with the observation where there is one, else by the normal equations.
+        """
+        scale, kept = self.observation.attrs["flux_scale"], self.observation.kept()
         if kept is not None:
-            spectrum = Spectrum(kept.V, s * kept.s, kept.d).to(torch.float64, self.device)
-            return from_spectrum(spectrum, self.shape)
+            spectrum = Spectrum(kept.V, scale * kept.s, kept.d)
+            return from_spectrum(spectrum.to(torch.float64, self.device), self.shape)
         G, b = self.normal_equations()
-        return compress((s**2 * G).to(self.device), (s * b).to(self.device), self.shape)
+        return compress((scale**2 * G).to(self.device), (scale * b).to(self.device), self.shape)
+
+    def normal_equations(self) -> tuple[Tensor, Tensor]:
+        """A' C^-1 A `(D, D)` and A' C^-1 y `(D,)` in physical units."""
+        raise NotImplementedError(
+            f"problems of kind {self.kind!r} define neither likelihood nor normal equations"
+        )
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Surface brightness in observed units of images x in prior units: flux_scale x + flux_offset."""

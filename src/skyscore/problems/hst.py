@@ -17,6 +17,7 @@ al. (2023), arXiv:2302.03046 (score-based likelihood).
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,12 +30,13 @@ from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, from_spectrum, 
 from ..likelihoods.score import ScoreLikelihood
 from ..operators.base import LinearOperator
 from ..operators.sampling import exposures
-from ..validation.spectra import correlation, spectra
+from ..validation.spectra import spectra
 from .base import Observation, Panel, Problem
 from .flux import Moments
-from .hst_check import colour_of, compared, enlarged
+from .hst_check import enlarged
 from .hst_noise import MeasuredNoise
 from .hst_real import observe_hst
+from .hst_sharp import SharpImage
 from .hst_simulated import draw_noise, simulate_hst
 
 __all__ = ["SETTINGS", "HSTProblem"]
@@ -126,48 +128,33 @@ class HSTProblem(Problem):
         self.names = a.get("names", ["HST-like", "JWST-like"])
         arrays = {name: torch.as_tensor(np.ascontiguousarray(v)) for name, v in observation.arrays.items()}
         self.images, self.psf = (arrays[n].double() for n in ("images", "psf"))
-        self.checkable = "sharp" in arrays  # a sharp image was kept aside
-        self.sharp_psf = arrays["sharp_psf"].double() if self.checkable else None
         self.std, self.offset = a["noise_std"], a["noise_std"] * a["noise_mean"]
-        self._parts: dict[str, Any] = {}
+        self.sharp = SharpImage(self) if "sharp" in arrays else None
 
     # ------------------------------------------------------------------ forward model
 
-    @property
+    @cached_property
     def operator(self) -> LinearOperator:
         """The forward model in physical units: `(B, 1, h, w)` to the exposures `(B, E, H, W)`."""
-        if "operator" not in self._parts:
-            self._parts["operator"] = self.new_operator()
-        return self._parts["operator"]
+        return self.new_operator()
 
     def new_operator(self) -> LinearOperator:
         a, frame = self.observation.attrs, tuple(self.images.shape[1:])
         return exposures(self.psf, self.shape[1:], a["scale"], frame, a["data_scale"], a["dithers"])
 
-    @property
+    @cached_property
     def matrix(self) -> Tensor:
         """The forward model as a matrix `(M, D)` in float64, by rows where these are fewer."""
-        if "matrix" not in self._parts:
-            A, M = self.operator, self.images.numel()
-            few = M < math.prod(self.shape)
-            rows = torch.eye(M if few else 0, dtype=torch.float64).reshape(-1, *self.images.shape)
-            found = torch.cat([A.adjoint(part).flatten(1) for part in rows.split(256)]) if few else A.matrix()
-            self._parts["matrix"] = found
-        return self._parts["matrix"]
+        A, M = self.operator, self.images.numel()
+        few = M < math.prod(self.shape)
+        rows = torch.eye(M if few else 0, dtype=torch.float64).reshape(-1, *self.images.shape)
+        return torch.cat([A.adjoint(part).flatten(1) for part in rows.split(256)]) if few else A.matrix()
 
-    @property
-    def sharp_operator(self) -> LinearOperator:
-        """That of the check image: the sharp PSF at the scene's own pixels (what they are off by is in the PSF)."""
-        a = self.observation.attrs
-        return exposures(self.sharp_psf, self.shape[1:], a["scale"], self.shape[1:], a["scale"])
-
-    @property
+    @cached_property
     def noise(self) -> MeasuredNoise:
         """Measured covariance of the noise, in physical units (its mean is `offset`)."""
-        if "noise" not in self._parts:
-            xi = self.std**2 * torch.as_tensor(self.observation.arrays["xi"]).double()
-            self._parts["noise"] = MeasuredNoise(self.offset, xi, len(self.images))
-        return self._parts["noise"]
+        xi = self.std**2 * torch.as_tensor(self.observation.arrays["xi"]).double()
+        return MeasuredNoise(self.offset, xi, len(self.images))
 
     @property
     def data(self) -> Tensor:
@@ -176,15 +163,13 @@ class HSTProblem(Problem):
 
     # ------------------------------------------------------------------ likelihoods
 
-    @property
+    @cached_property
     def likelihood(self) -> GaussianLikelihood:
-        if "likelihood" not in self._parts:
-            scale = self.observation.attrs["flux_scale"]
-            W = self.noise.whiten(scale * self.matrix.T).T  # (M, D)
-            V, s = modes(W.to(self.device), rtol=1e-8)
-            d = V.T @ (W.T @ self.noise.whiten(self.data)).to(self.device) / s
-            self._parts["likelihood"] = from_spectrum(Spectrum(V, s, d), self.shape)
-        return self._parts["likelihood"]
+        scale = self.observation.attrs["flux_scale"]
+        W = self.noise.whiten(scale * self.matrix.T).T  # (M, D)
+        V, s = modes(W.to(self.device), rtol=1e-8)
+        d = V.T @ (W.T @ self.noise.whiten(self.data)).to(self.device) / s
+        return from_spectrum(Spectrum(V, s, d), self.shape)
 
     def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
         return super().likelihood_of(y - self.offset)
@@ -212,15 +197,14 @@ class HSTProblem(Problem):
             level,
             flux=self.observation.attrs["flux_scale"],
             std=self.std,
-            modes=self.modes,
+            modes=lambda: self.modes,
         )
 
+    @cached_property
     def modes(self) -> tuple[Tensor, Tensor]:
         """Right singular vectors and singular values of the exposures in units of the core's deviation; made once."""
-        if "modes" not in self._parts:
-            flux = self.observation.attrs["flux_scale"]
-            self._parts["modes"] = modes((flux / self.std * self.matrix).to(self.device))
-        return self._parts["modes"]
+        flux = self.observation.attrs["flux_scale"]
+        return modes((flux / self.std * self.matrix).to(self.device))
 
     def observe(self, x: Tensor, generator: torch.Generator, noise: Tensor | None = None) -> Tensor:
         """New data `(N, M)` of images x `(N, C, H, W)` in prior units.
@@ -251,25 +235,11 @@ class HSTProblem(Problem):
 
     # ------------------------------------------------------------------ checks and figure
 
-    @property
-    def sharp_keep(self) -> np.ndarray:
-        """Good pixels (H, W) of the check image."""
-        arrays = self.observation.arrays
-        return np.asarray(arrays.get("sharp_keep", np.ones(arrays["sharp"].shape)), dtype=bool)
-
-    def colour(self, sharp: np.ndarray) -> float:
-        """Factor from a prediction (H, W) of the check image to it: fitted between real bands, else 1."""
-        arrays = self.observation.arrays
-        return 1.0 if "truth" in arrays else colour_of(sharp, arrays["sharp"], self.sharp_keep)
-
     def checked(self, name: str, image: np.ndarray) -> dict[str, float]:
         """How a baseline (H, W) predicts the check image; the drizzled frame is compared as it is."""
-        arrays = self.observation.arrays
-        if "truth" in arrays or not self.checkable:
+        if self.sharp is None or self.sharp.simulated:
             return {}
-        seen = torch.as_tensor(image)[None, None].double()
-        model = image if name == "drizzled" else self.sharp_operator(seen)[0, 0].numpy()
-        return compared(model, arrays["sharp"], self.sharp_keep, self.pixel_scale)
+        return self.sharp.checked(image, convolved=name == "drizzled")
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
         """`chi2_dof` (n,) under the measured covariance, and `chi2_dof_source` on the pixels where the mean is brighter
@@ -289,8 +259,8 @@ class HSTProblem(Problem):
             white = self.noise.whiten(y - self.offset - model)
             found["chi2_dof_source"] = white[:, source].square().mean(1).numpy()
             found["source_pixels"] = int(source.sum())
-        if self.checkable:
-            found |= self.checks(x)
+        if self.sharp is not None:
+            found |= self.sharp.numbers(x)
         if "truth" in self.observation.arrays:
             truth, mean = torch.as_tensor(self.observation.arrays["truth"]).double(), x.mean(0)
             found["rms_to_truth"] = (x - truth).square().flatten(1).mean(1).sqrt().numpy()
@@ -298,26 +268,6 @@ class HSTProblem(Problem):
             curve = spectra(mean.numpy(), truth[0].numpy(), self.pixel_scale)
             lost = np.flatnonzero(curve["correlation"][0] < 0.5)
             found["resolved_k"] = float(curve["k"][lost[0] if len(lost) else -1])
-        return found
-
-    def checks(self, x: Tensor) -> dict[str, Any]:
-        """How samples x (n, C, H, W) predict the sharp image; see `residuals`."""
-        arrays, inside, found = self.observation.arrays, self.footprint(), {}
-        sharp = self.sharp_operator(self.to_physical(x))[:, 0].numpy()
-        keep, sigma, mean = self.sharp_keep, self.observation.attrs["sharp_std"], sharp.mean(0)
-        colour = self.colour(mean)
-        found["sharp_correlation"] = correlation(mean, arrays["sharp"], inside & keep)
-        found["sharp_chi2_dof"] = (((colour * sharp - arrays["sharp"]) / sigma) ** 2)[:, keep].mean(1)
-        if "truth" not in arrays:
-            found |= {
-                f"sharp_{k}": v for k, v in compared(mean, arrays["sharp"], keep, self.pixel_scale).items()
-            }
-            found["sharp_sample_correlation"] = np.array(
-                [correlation(m, arrays["sharp"], keep) for m in sharp]
-            )
-            n = len(sharp)  # the mean of n samples errs by their variance over n beside the posterior's own
-            spread = sigma**2 + colour**2 * sharp.var(0, ddof=min(1, n - 1)) * (1 + 1 / n)
-            found["sharp_z2"] = float(((colour * mean - arrays["sharp"]) ** 2 / spread)[keep].mean())
         return found
 
     def panels(self, x: Tensor) -> list[Panel]:
@@ -333,8 +283,8 @@ class HSTProblem(Problem):
             Panel(scene.mean(0), "posterior mean", scale, unit, "scene"),
             Panel(scene.std(0), "standard deviation", scale, unit, "spread", "spread"),
         ]
-        if self.checkable:
-            panels += self.check_panels(x)
+        if self.sharp is not None:
+            panels += self.sharp.panels(x)
         if "truth" in arrays:
             truth = self.to_physical(torch.as_tensor(arrays["truth"]).double())[0].numpy()
             panels.insert(2, Panel(truth, "truth", scale, unit, "scene"))
@@ -343,29 +293,13 @@ class HSTProblem(Problem):
         ]
         return panels + samples[: 12 - len(panels)]
 
-    def check_panels(self, x: Tensor) -> list[Panel]:
-        """The sharp image, what samples x (n, C, H, W) predict of it, and of real data the difference."""
-        a, arrays, scale = self.observation.attrs, self.observation.arrays, self.pixel_scale
-        sharp = self.sharp_operator(self.to_physical(x))[:, 0].mean(0).numpy()
-        sharp *= self.colour(sharp)
-        seen, unit = np.where(self.sharp_keep, arrays["sharp"], np.nan), a.get("sharp_unit", self.unit)
-        panels = [
-            Panel(seen, f"{self.names[1]} image (unseen)", scale, unit, "sharp"),
-            Panel(sharp, "posterior mean, JWST's PSF", scale, unit, "sharp"),
-        ]
-        if "truth" not in arrays:
-            left = (seen - sharp) / a["sharp_std"]
-            panels.append(Panel(left, "unseen image - mean", scale, "sigma", "unseen", "signed"))
-        return panels
-
     def baselines(self, moments=None) -> dict[str, np.ndarray]:
         """Richardson-Lucy; with `moments` of the prior the Wiener filter under the measured covariance; of real data
         also the frame itself, interpolated to the scene's pixels (`drizzled`).
         """
         y = self.data.reshape(1, *self.images.shape)
-        numbers = self.observation.attrs[
-            "numbers"
-        ]  # fitted to the noise of the sky, however `inflate` is set
+        numbers = self.observation.attrs["numbers"]
+        # of the noise of the sky, however `inflate` is set
         total = numbers.get("sky_std", self.std) * float(numbers["noise_variance"]) ** 0.5
         at_most = self.observation.attrs["settings"]["rl_iterations"]
         found = {"richardson-lucy": richardson_lucy(self.operator, y, total, at_most)[0][0, 0].numpy()}

@@ -12,6 +12,7 @@ Reference: Remy et al. (2022), arXiv:2201.05561 (COSMOS).
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -110,18 +111,14 @@ class KappaProblem(Problem):
         self.operator = ShearOperator(self.keep, a["padding"])
         self.noise = DiagonalNoise(self.std[self.keep].repeat(2))
         self.data = self.shear[:, self.keep].flatten()
-        self._likelihood: GaussianLikelihood | None = None
 
-    @property
+    @cached_property
     def likelihood(self) -> GaussianLikelihood:
-        if self._likelihood is None:
-            s = self.observation.attrs["flux_scale"]
-            if self.large:
-                self._likelihood = self.likelihood_of(self.data)
-            else:
-                G, b, _ = self.noise.gram(s * self.operator.matrix(), self.data)
-                self._likelihood = compress(G.to(self.device), b.to(self.device), self.shape)
-        return self._likelihood
+        if self.large:
+            return self.likelihood_of(self.data)
+        s = self.observation.attrs["flux_scale"]
+        G, b, _ = self.noise.gram(s * self.operator.matrix(), self.data)
+        return compress(G.to(self.device), b.to(self.device), self.shape)
 
     @property
     def large(self) -> bool:

@@ -18,6 +18,7 @@ References: Warren & Dye (2003), astro-ph/0302587 (linear source); Adam et al. (
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from ..baselines.curvature import invert
 from ..baselines.sersic import fit_sersic
-from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress
+from ..likelihoods.gaussian import Spectrum, compress
 from ..likelihoods.noise import CorrelatedNoise, DiagonalNoise
 from ..operators.base import LinearOperator
 from ..operators.lensing import lens_operator
@@ -135,39 +136,31 @@ class LensProblem(Problem):
         self.light = arrays["light_basis"].double() if "light_basis" in arrays else None
         self.light_mean = arrays["light_mean"].double() if self.light is not None else None
         self.light_sd = arrays["light_sd"].double() if self.light is not None else None
-        self._parts: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ forward model
 
-    @property
+    @cached_property
     def operator(self) -> LinearOperator:
         """The forward model in physical units: `(B, 1, h, w)` to the unmasked pixels `(B, M)`."""
-        if "operator" not in self._parts:
-            a = self.observation.attrs
-            self._parts["operator"] = lens_operator(
-                a["lens"],
-                tuple(self.image.shape),
-                a["image_scale"],
-                self.shape[1:],
-                a["source_scale"],
-                tuple(a["source_center"]),
-                self.psf,
-                self.keep,
-                a["subpixels"],
-            )
-        return self._parts["operator"]
+        a = self.observation.attrs
+        return lens_operator(
+            a["lens"],
+            tuple(self.image.shape),
+            a["image_scale"],
+            self.shape[1:],
+            a["source_scale"],
+            tuple(a["source_center"]),
+            self.psf,
+            self.keep,
+            a["subpixels"],
+        )
 
-    @property
+    @cached_property
     def noise(self) -> CorrelatedNoise | DiagonalNoise:
         """Sigma on the unmasked pixels."""
-        if "noise" not in self._parts:
-            diagonal = self.rho is None
-            self._parts["noise"] = (
-                DiagonalNoise(self.std[self.keep])
-                if diagonal
-                else CorrelatedNoise(self.std, self.rho, self.keep)
-            )
-        return self._parts["noise"]
+        if self.rho is None:
+            return DiagonalNoise(self.std[self.keep])
+        return CorrelatedNoise(self.std, self.rho, self.keep)
 
     @property
     def data(self) -> Tensor:
@@ -183,28 +176,20 @@ class LensProblem(Problem):
     # ------------------------------------------------------------------ likelihood
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
-        """A' C^-1 A `(D, D)` and A' C^-1 y `(D,)` in physical units, light amplitudes integrated out."""
-        if "normal" not in self._parts:
-            D, K = math.prod(self.shape), 0 if self.light is None else len(self.light_mean)
-            A = torch.empty(int(self.keep.sum()), D + K, dtype=torch.float64)
-            self.operator.matrix(out=A[:, :D])
-            if self.light is not None:
-                A[:, D:] = self.light_columns
-            G, b, _ = self.noise.gram(A, self.data)
-            del A
-            if self.light is not None:
-                inner = G[D:, D:] + torch.diag(self.light_sd**-2)
-                gain = torch.linalg.solve(inner, G[D:, :D])  # (K, D)
-                b = b[:D] - gain.T @ b[D:]
-                G = G[:D, :D] - G[:D, D:] @ gain
-            self._parts["normal"] = ((G + G.T) / 2, b)
-        return self._parts["normal"]
-
-    @property
-    def likelihood(self) -> GaussianLikelihood:
-        if "likelihood" not in self._parts:
-            self._parts["likelihood"] = self.likelihood_by_normal_equations()
-        return self._parts["likelihood"]
+        """See :meth:`Problem.normal_equations`; light amplitudes are integrated out."""
+        D, K = math.prod(self.shape), 0 if self.light is None else len(self.light_mean)
+        A = torch.empty(int(self.keep.sum()), D + K, dtype=torch.float64)
+        self.operator.matrix(out=A[:, :D])
+        if self.light is not None:
+            A[:, D:] = self.light_columns
+        G, b, _ = self.noise.gram(A, self.data)
+        del A
+        if self.light is not None:
+            inner = G[D:, D:] + torch.diag(self.light_sd**-2)
+            gain = torch.linalg.solve(inner, G[D:, :D])  # (K, D)
+            b = b[:D] - gain.T @ b[D:]
+            G = G[:D, :D] - G[:D, D:] @ gain
+        return (G + G.T) / 2, b
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
         """The curvature-regularised linear inversion and a single Sersic source, both without a learned prior."""

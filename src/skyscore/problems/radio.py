@@ -17,6 +17,7 @@ Reference: Dia et al. (2025), arXiv:2501.02473 (IRIS: disks under galaxy priors)
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,6 @@ import torch
 from torch import Tensor
 
 from ..baselines.clean import Clean, clean
-from ..likelihoods.gaussian import GaussianLikelihood
 from ..likelihoods.noise import DiagonalNoise
 from ..operators.interferometry import Interferometer, primary_beam, to_complex
 from ..operators.toeplitz import ToeplitzNormal
@@ -134,14 +134,8 @@ class RadioProblem(Problem):
         self.uv, self.weights = (np.asarray(arrays[name], dtype=np.float64) for name in ("uv", "weights"))
         self.data = torch.as_tensor(np.asarray(arrays["visibilities"], dtype=np.float64))
         self.noise = DiagonalNoise(torch.from_numpy(self.weights).repeat(2).rsqrt())
-        self._parts: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ forward model and likelihood
-
-    def _part(self, name: str, make) -> Any:
-        if name not in self._parts:
-            self._parts[name] = make()
-        return self._parts[name]
 
     @property
     def beam(self) -> Tensor:
@@ -149,33 +143,22 @@ class RadioProblem(Problem):
         s = self.settings
         return primary_beam(self.shape[1:], self.pixel_scale, s["frequency"], s["dish"])
 
-    @property
+    @cached_property
     def operator(self) -> Interferometer:
         """The forward model in physical units: `(B, 1, h, w)` in Jy per pixel to `(B, 2 M)` in Jy."""
-        return self._part(
-            "operator",
-            lambda: Interferometer(self.uv, self.shape[1:], self.pixel_scale, self.beam, eps=1e-12),
-        )
+        return Interferometer(self.uv, self.shape[1:], self.pixel_scale, self.beam, eps=1e-12)
 
-    @property
+    @cached_property
     def normal(self) -> ToeplitzNormal:
         """A' W A in physical units, on images `(B, 1, h, w)`."""
-        return self._part(
-            "normal",
-            lambda: ToeplitzNormal(self.uv, self.weights, self.shape[1:], self.pixel_scale, self.beam),
-        )
+        return ToeplitzNormal(self.uv, self.weights, self.shape[1:], self.pixel_scale, self.beam)
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
-        """A' W A `(D, D)` and A' W y `(D,)` in physical units."""
         return self.normal.matrix(), self.back_projected(self.data[None])[0]
 
     def back_projected(self, y: Tensor) -> Tensor:
         """A' W y, `(N, D)`, of data `(N, 2 M)`."""
         return self.operator.adjoint(self.noise.solve(y)).flatten(1)
-
-    @property
-    def likelihood(self) -> GaussianLikelihood:
-        return self._part("likelihood", self.likelihood_by_normal_equations)
 
     def chi2(self, x: Tensor, y: Tensor) -> Tensor:
         """r' W r / 2 M over the real and imaginary parts of all visibilities, `(N, n)`, by the normal equations.
@@ -197,15 +180,12 @@ class RadioProblem(Problem):
             self.uv, self.weights, cell_of(self.settings["field"], 1.0), self.settings["robust"]
         )
 
-    @property
+    @cached_property
     def clean(self) -> Clean:
         """CLEAN of the data; its images show the sky times the primary beam."""
         s, V = self.settings, to_complex(self.data).numpy()
         options = {name: s[f"clean_{name}"] for name in ("gain", "threshold", "iterations")}
-        return self._part(
-            "clean",
-            lambda: clean(V, self.uv, self.imaging_weights, self.shape[1:], self.pixel_scale, **options),
-        )
+        return clean(V, self.uv, self.imaging_weights, self.shape[1:], self.pixel_scale, **options)
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
         """The dirty image and CLEAN's restored one, per beam over the pixels of the restoring beam, less the primary
