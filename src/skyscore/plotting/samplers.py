@@ -22,7 +22,7 @@ ROWS = (
         "log",
         (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50),
     ),
-    ("mean squared z", "z2", "z2_error", "log", (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30)),
+    ("mean squared z", "z2", "z2_error", "log", (0.2, 0.5, 1, 2, 5, 10, 30)),
     ("MIRA\n(standard errors)", "mira_z", None, "symlog", (-30, -10, -3, 0, 3, 10, 30)),
     ("coverage: p", "tarp_p", None, "log", (1, 0.1, 0.01, 1e-3, 1e-4, 1e-5)),
     ("cost of a sample\n(evaluations)", "ensemble_cost", None, "log", (10, 30, 100, 300, 1000, 3000, 10_000)),
