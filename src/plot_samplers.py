@@ -57,7 +57,8 @@ def main(tests, exact, pdf, png, caption, numbers, *, order):
             cells = (f"{one[key]:.{digits}f}" if key in one else "" for key, digits in COLUMNS.values())
             rows.append((problem, name, *cells, "yes" if one["certified"] else "no"))
             for key, value in one.items():
-                if key in KEPT or key.startswith(("error_of_mean", "z2_k")):  # of all scales, too
+                of_scales = key.startswith(("error_of_mean", "z2_k")) and not key.endswith("_allowed")
+                if key in KEPT or of_scales:
                     flat[f"{problem}/{name}/{key}"] = value
     means = exact_means(posteriors)
     for (name, key), value in means.items():

@@ -66,7 +66,7 @@ def test_errors_by_scale_say_where_data_stop():
 
 
 NUMBERS = {
-    "error_of_mean": 0.3, "error_of_mean_error": 0.01, "z2": 1.0, "z2_error": 0.02, "mira_z": 0.4, "tarp_p": 0.3,
+    "error_of_mean": 0.3, "error_of_mean_error": 0.01, "z2": 1.0, "z2_error": 0.02, "z2_k0": 1.1, "mira_z": 0.4, "tarp_p": 0.3,
     "ensemble_cost": 150.0, "ensemble_seconds": 0.25, "certified": 1,
 }  # fmt: skip
 
@@ -83,7 +83,8 @@ def tests(tmp_path) -> list[Path]:
     for (problem, sampler), numbers in given.items():
         flat = {f"{problem}/{sampler}/{key}": value for key, value in numbers.items()} | {"lens/certified": 1}
         paths.append(tmp_path / f"{problem}_{sampler}.json")
-        verdict = {"checks": [{"name": "z2", "value": numbers["z2"], "low": 0.9, "high": 1.1}]}
+        bounds = {"low": 0.9, "high": 1.1}
+        verdict = {"checks": [{"name": name, "value": numbers[name], **bounds} for name in ("z2", "z2_k0")]}
         io.write_numbers(paths[-1], flat, {"git_revision": "a" * 40, "seed": 1}, certificate=verdict)
     return paths
 
@@ -114,6 +115,7 @@ def test_the_figure_and_its_table(tests, tmp_path, monkeypatch):
     assert '"kappa", "gibbs", "0.300", "1.00", "0.300", "0.4", "", "1.010", "150", "0.250", "yes"' in caption
     assert '"mmps", "1.30", "400"' in caption
     numbers = io.read_json(out[3])["numbers"]
+    assert numbers["lens/mmps/z2_k0"] == 1.1
     assert numbers["lens/cla/certified"] == 0 and numbers["exact/mmps/ratio"] == pytest.approx(1.3)
 
 
