@@ -66,8 +66,8 @@ def test_errors_by_scale_say_where_data_stop():
 
 
 NUMBERS = {
-    "error_of_mean": 0.3, "error_of_mean_error": 0.01, "z2": 1.0, "z2_error": 0.02, "z2_k0": 1.1, "mira_z": 0.4, "tarp_p": 0.3,
-    "ensemble_cost": 150.0, "ensemble_seconds": 0.25, "certified": 1,
+    "error_of_mean": 0.3, "error_of_mean_error": 0.01, "z2": 1.0, "z2_error": 0.02, "z2_k0": 1.1, "mira_z": 0.4,
+    "tarp_p": 0.3, "ensemble_cost": 150.0, "ensemble_seconds": 0.25, "certified": 1,
 }  # fmt: skip
 
 
