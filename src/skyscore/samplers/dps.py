@@ -12,7 +12,8 @@ signal-to-noise. The equation is stiff there, P / (4 b) steps per unit of log si
 times the gradient of the norm :math:`\|y - A D\|`, in variance-preserving coordinates. It is no score, and not
 calibrated. (The paper has the gradient of the squared norm; the half in the exponent of a Gaussian is missing in its
 eq. 16.) That step grows with the units of y. Here y is in those in which the largest singular value of A is one, as
-it is of the paper's blurs and masks; the norm is that of what A can explain of y, whitened where noise is correlated.
+it is of the paper's blurs and masks (averages over f x f pixels have 1 / f: their step is f times the paper's). The
+norm is that of what A can explain of y, whitened where noise is correlated.
 
 References: Chung et al. (2023), arXiv:2209.14687, eq. 10-16 and algorithm 1.
 """
