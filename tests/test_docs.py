@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skyscore import gallery, messages, quotes, rulegraph
+from skyscore import gallery, messages, quotes, rulegraph, side_by_side
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*quotes.texts(ROOT), ROOT / "config" / "README.md"]
@@ -30,6 +30,14 @@ def test_gallery_is_of_the_pictures_that_are_there():
 def test_every_message_is_listed():
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert messages.marked(text, messages.listed(), messages.BEGIN, messages.END) == text, "run: make docs"
+
+
+def test_the_table_of_samplers_is_up_to_date():
+    text, found = (ROOT / "docs" / "validation.md").read_text(), quotes.records()["samplers"]
+    made = side_by_side.table(ROOT, found)
+    assert messages.marked(text, made, side_by_side.BEGIN, side_by_side.END) == text, "run: make docs"
+    with pytest.raises(KeyError, match="lens/mmps"):
+        side_by_side.table(ROOT, {key: value for key, value in found.items() if "lens/mmps" not in key})
 
 
 def test_rule_graph_is_that_of_the_workflow(workflow):

@@ -4,8 +4,8 @@ A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/
 record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
 numbers.json of a run (beside them their provenance), results/bench.json, the sizes in config/datasets.tsv (record
 `datasets`) and what was written into the files of weights/ as they were trained (record `weights`). Nothing is typed
-twice: a test fails if a text and its record differ. The gallery, the list of messages and the graph of the rules are
-made anew as well.
+twice: a test fails if a text and its record differ. The gallery, the list of messages, the graph of the rules and the
+table of samplers are made anew as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from skyscore import gallery, messages, rulegraph
+from skyscore import gallery, messages, rulegraph, side_by_side
 from skyscore.settings import read_table
 
 __all__ = ["filled", "gather", "records"]
@@ -140,10 +140,14 @@ def record(root: Path, name: str, numbers: dict, origin: dict) -> None:
 
 def made(root: Path = ROOT) -> dict[Path, str]:
     """Pages with parts made from the source or from what runs left, as they should be but for the numbers."""
-    readme, trouble = root / "README.md", root / "docs" / "troubleshooting.md"
+    readme, trouble, tests = (
+        root / name for name in ("README.md", "docs/troubleshooting.md", "docs/validation.md")
+    )
+    compared = side_by_side.table(root, records(root)["samplers"])
     return {
         root / "docs" / "gallery.md": gallery.page(root / "docs" / "images"),
         trouble: messages.marked(trouble.read_text(), messages.listed(), messages.BEGIN, messages.END),
+        tests: messages.marked(tests.read_text(), compared, side_by_side.BEGIN, side_by_side.END),
         readme: messages.marked(readme.read_text(), rulegraph.graph(root), rulegraph.BEGIN, rulegraph.END),
     }
 
