@@ -67,8 +67,8 @@ FIGURES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         "samplers_all": (
             "Samplers side by side",
-            "On simulations whose truths the learned prior made (`--configfile config/samplers.yaml -- samplers`). Red: "
-            "not certified. What follows from it: [validation.md](validation.md#samplers-side-by-side).",
+            "On simulations whose truths the learned prior made (`--configfile config/samplers.yaml -- samplers`). "
+            "Red: not certified. What follows from it: [validation.md](validation.md#samplers-side-by-side).",
         ),
         "certificates": ("Every test of every certificate", "Red: failed. The controls test the tests."),
     },
