@@ -33,7 +33,8 @@ def test_headlines():
 
 
 def test_a_run_without_posteriors_names_its_report():
-    assert headlines({}, "results/x", "make it", {"lens": "mmps"}).splitlines()[-1] == "Report: make it"
+    said = headlines({}, "results/x", "make it", {"lens": "mmps"}).splitlines()
+    assert said == ["Done. Figures in results/x/figures", "Report: make it"]
 
 
 def test_the_report_is_that_of_the_same_configuration():
@@ -45,3 +46,9 @@ def test_the_report_is_that_of_the_same_configuration():
         "snakemake --report r/report.html --configfile config/test.yaml 'a b.yaml' "
         """--config train=full 'pathvars={'"'"'results'"'"': '"'"'r'"'"'}'"""
     )
+
+
+def test_the_report_is_that_of_the_same_targets():
+    """Snakemake asks for the files of all targets, and those of `all` are not there after another one."""
+    said = report_command("r", ["a.yaml"], {}, {"samplers", "figures"})
+    assert said == "snakemake --report r/report.html --configfile a.yaml -- figures samplers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["headlines", "report_command"]
@@ -43,13 +43,8 @@ def headlines(
         lines.append(
             f"  {f'exact / {sampler}':<24} {mean:.2f} times the least distance, mean of {len(ratios)} tasks"
         )
-    return "\n".join(
-        [
-            f"Done. {len(numbers):,} numbers in {results}/numbers.json, figures in {results}/figures",
-            *lines,
-            f"Report: {report}",
-        ]
-    )
+    counted = f"{len(numbers):,} numbers in {results}/numbers.json, figures" if numbers else "Figures"
+    return "\n".join([f"Done. {counted} in {results}/figures", *lines, f"Report: {report}"])
 
 
 def distances(numbers: Mapping[str, float]) -> dict[str, list[float]]:
@@ -62,9 +57,12 @@ def distances(numbers: Mapping[str, float]) -> dict[str, list[float]]:
     return dict(sorted(found.items(), key=lambda item: sum(item[1]) / len(item[1])))
 
 
-def report_command(results: str | Path, files: Sequence[str], settings: Mapping[str, object]) -> str:
-    """The command for the report of a run with these configuration files and settings of the command line."""
+def report_command(
+    results: str | Path, files: Sequence[str], settings: Mapping[str, object], targets: Iterable[str] = ()
+) -> str:
+    """The command for the report of a run with these configuration files, settings of the command line and targets."""
     words = ["snakemake", "--report", f"{results}/report.html"]
     words += ["--configfile", *files] if files else []
     words += ["--config", *(f"{key}={value}" for key, value in settings.items())] if settings else []
+    words += ["--", *sorted(targets)] if targets else []
     return shlex.join(words)

@@ -242,7 +242,7 @@ def said_at_the_end():
     path = results / "numbers.json"
     given = workflow.config_settings
     files = [os.path.relpath(file) for file in given.configfiles]
-    made_by = headlines.report_command(results, files, given.config)
+    made_by = headlines.report_command(results, files, given.config, workflow.dag_settings.targets)
     leads = {name: default_sampler(name) for name in problems_of(config["target"])}
     return headlines.headlines(json.loads(path.read_text()) if path.exists() else {}, results, made_by, leads)
 
