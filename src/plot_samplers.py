@@ -6,18 +6,12 @@ from collections import defaultdict
 
 from skyscore import io, plotting
 from skyscore.provenance import provenance
+from skyscore.side_by_side import HEADS, cells
 
-COLUMNS = {  # heading of the table: number, digits
-    "error of the mean": ("error_of_mean", 3),
-    "mean squared z": ("z2", 2),
-    "coverage: p": ("tarp_p", 3),
-    "MIRA, s.e.": ("mira_z", 1),
-    "PQMass of pooled samples: p": ("pqmass_pooled_p", 2),
-    "chi2 of samples": ("chi2_mean", 3),
-    "evaluations": ("ensemble_cost", 0),
-    "seconds": ("ensemble_seconds", 3),
-}
-KEPT = {*(key for key, _ in COLUMNS.values()), "z2_error", "certified"}
+KEPT = (
+    *("z2", "z2_error", "tarp_p", "mira_z", "pqmass_pooled_p", "chi2_mean"),
+    *("certified", "ensemble_cost", "ensemble_seconds"),
+)
 
 
 def by_pair(contents):
@@ -54,8 +48,7 @@ def main(tests, exact, pdf, png, caption, numbers, *, order):
     rows, flat = [], {}
     for problem, samplers in found.items():
         for name, one in samplers.items():
-            cells = (f"{one[key]:.{digits}f}" if key in one else "" for key, digits in COLUMNS.values())
-            rows.append((problem, name, *cells, "yes" if one["certified"] else "no"))
+            rows.append(cells(problem, name, one))
             for key, value in one.items():
                 of_scales = key.startswith(("error_of_mean", "z2_k")) and not key.endswith("_allowed")
                 if key in KEPT or of_scales:
@@ -63,7 +56,7 @@ def main(tests, exact, pdf, png, caption, numbers, *, order):
     means = exact_means(posteriors)
     for (name, key), value in means.items():
         flat[f"exact/{name}/{key}"] = value
-    parts = [io.csv_table(("problem", "sampler", *COLUMNS, "certified"), rows)]
+    parts = [io.csv_table(HEADS, rows)]
     if means:
         names = list(dict.fromkeys(name for name, _ in means))
         exactly = [(n, f"{means[n, 'ratio']:.2f}", f"{means[n, 'cost']:.0f}") for n in names]

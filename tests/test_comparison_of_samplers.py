@@ -111,8 +111,14 @@ def test_the_figure_and_its_table(tests, tmp_path, monkeypatch):
     assert {problem: list(samplers) for problem, samplers in drawn.items()} == order
     assert drawn["lens"]["mmps"]["z2_allowed"] == (0.9, 1.1)
     caption = out[2].read_text()
-    assert '"lens", "cla", "0.300", "3.00", "0.000", "0.4", "", "", "30", "0.250", "no"' in caption
-    assert '"kappa", "gibbs", "0.300", "1.00", "0.300", "0.4", "", "1.010", "150", "0.250", "yes"' in caption
+    assert (
+        '"lens", "cla", "0.300 +- 0.010", "3.00 +- 0.02", "< 0.001", "+0.4", "", "", "30", "0.25", "no"'
+        in caption
+    )
+    assert (
+        '"kappa", "gibbs", "0.300 +- 0.010", "1.00 +- 0.02", "0.300", "+0.4", "", "1.010", "150", "0.25", "yes"'
+        in caption
+    )
     assert '"mmps", "1.30", "400"' in caption
     numbers = io.read_json(out[3])["numbers"]
     assert numbers["lens/mmps/z2_k0"] == 1.1
@@ -135,9 +141,7 @@ def test_all_samplers_from_one_command(snakemake, workflow, name):
     done = snakemake("-n", "samplers", *OVERLAYS[name], cwd=workflow)
     assert done.returncode == 0, done.stdout
     planned = jobs(done.stdout)
-    assert (
-        planned["plot_samplers"] == 1
-        and planned["certify"] == {"default": 11, "test": 7, "samplers": 28}[name]
-    )
+    assert planned["plot_samplers"] == 1
+    assert planned["certify"] == {"default": 11, "test": 7, "samplers": 28}[name]
     assert "figures/samplers_all.pdf" in done.stdout
     assert "figures/samplers_validated.pdf" in snakemake("-n", *OVERLAYS[name], cwd=workflow).stdout

@@ -13,14 +13,8 @@ from conftest import OVERLAYS, ROOT, clear_line, jobs
 
 from skyscore.problems.kappa import LARGEST
 
-SAMPLED = {
-    "default": 17,
-    "test": 13,
-    "real": 34,
-    "paper": 17,
-    "exact": 0,
-    "samplers": 34,
-}  # posteriors of each configuration
+# posteriors of each configuration
+SAMPLED = {"default": 17, "test": 13, "real": 34, "paper": 17, "exact": 0, "samplers": 34}
 MIRRORED = ["--config", "mirror=mirror"]
 
 

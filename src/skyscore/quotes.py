@@ -140,14 +140,13 @@ def record(root: Path, name: str, numbers: dict, origin: dict) -> None:
 
 def made(root: Path = ROOT) -> dict[Path, str]:
     """Pages with parts made from the source or from what runs left, as they should be but for the numbers."""
-    readme, trouble, tests = (
-        root / name for name in ("README.md", "docs/troubleshooting.md", "docs/validation.md")
-    )
+    readme, docs = root / "README.md", root / "docs"
+    trouble, tested = docs / "troubleshooting.md", docs / "validation.md"
     compared = side_by_side.table(root, records(root)["samplers"])
     return {
-        root / "docs" / "gallery.md": gallery.page(root / "docs" / "images"),
+        docs / "gallery.md": gallery.page(docs / "images"),
         trouble: messages.marked(trouble.read_text(), messages.listed(), messages.BEGIN, messages.END),
-        tests: messages.marked(tests.read_text(), compared, side_by_side.BEGIN, side_by_side.END),
+        tested: messages.marked(tested.read_text(), compared, side_by_side.BEGIN, side_by_side.END),
         readme: messages.marked(readme.read_text(), rulegraph.graph(root), rulegraph.BEGIN, rulegraph.END),
     }
 

@@ -1,6 +1,6 @@
-"""The table of samplers on the four problems in docs/validation.md, from the record `samplers`: `make docs` writes it.
+"""Samplers side by side as a table: in the report, and in docs/validation.md from the record `samplers` (`make docs`).
 
-Problems and samplers are in the order of config/samplers.yaml, with which that record is made.
+In the documentation problems and samplers are in the order of config/samplers.yaml, with which that record is made.
 """
 
 from __future__ import annotations
@@ -10,46 +10,40 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["BEGIN", "END", "table"]
+__all__ = ["BEGIN", "COLUMNS", "END", "HEADS", "cells", "table"]
 
 BEGIN, END = "<!-- samplers: made by `make docs` -->", "<!-- end of samplers -->"
-HEADS = (
-    "problem",
-    "sampler",
-    "error of the mean",
-    "mean squared z",
-    "coverage: p",
-    "MIRA [s.e.]",
-    "evaluations",
-    "seconds",
-    "certified",
-)
+COLUMNS = {  # heading: how the numbers of a sampler are written
+    "error of the mean": "{error_of_mean:.3f} +- {error_of_mean_error:.3f}",
+    "mean squared z": "{z2:.2f} +- {z2_error:.2f}",
+    "coverage: p": "{coverage}",
+    "MIRA [s.e.]": "{mira_z:+.1f}",
+    "PQMass of pooled samples: p": "{pqmass_pooled_p:.2f}",
+    "chi2 of samples": "{chi2_mean:.3f}",
+    "evaluations": "{ensemble_cost:,.0f}",
+    "seconds": "{ensemble_seconds:.2f}",
+}
+HEADS = ("problem", "sampler", *COLUMNS, "certified")
 LEAST = 1e-3  # a p-value below is said to be
 
 
-def row(found: Mapping[str, float], problem: str, sampler: str) -> str:
-    """One line: the numbers of a sampler on a problem."""
-
-    def of(key: str) -> float:
-        return found[f"{problem}/{sampler}/{key}"]
-
-    p = of("tarp_p")
-    cells = (
-        f"`{problem}`",
-        f"`{sampler}`",
-        f"{of('error_of_mean'):.3f} +- {of('error_of_mean_error'):.3f}",
-        f"{of('z2'):.2f} +- {of('z2_error'):.2f}",
-        f"{p:.3f}" if p >= LEAST else f"< {LEAST}",
-        f"{of('mira_z'):+.1f}",
-        f"{of('ensemble_cost'):,.0f}",
-        f"{of('ensemble_seconds'):.2f}",
-        "**yes**" if of("certified") else "no",
-    )
-    return f"| {' | '.join(cells)} |"
+def cells(problem: str, sampler: str, numbers: Mapping[str, float]) -> tuple[str, ...]:
+    """One row, as HEADS: empty where a number does not exist for this problem."""
+    written = dict(numbers)
+    if "tarp_p" in numbers:
+        p = numbers["tarp_p"]
+        written["coverage"] = f"{p:.3f}" if p >= LEAST else f"< {LEAST}"
+    row = []
+    for text in COLUMNS.values():
+        try:
+            row.append(text.format_map(written))
+        except KeyError:
+            row.append("")
+    return problem, sampler, *row, "yes" if numbers["certified"] else "no"
 
 
 def table(root: Path, found: Mapping[str, float]) -> str:
-    """The rows of all samplers that config/samplers.yaml names.
+    """The rows of all samplers that config/samplers.yaml names, without columns that would be empty.
 
     Arguments:
         found: flat numbers, `<problem>/<sampler>/<number>`.
@@ -58,6 +52,16 @@ def table(root: Path, found: Mapping[str, float]) -> str:
         KeyError: for a sampler that the record does not hold.
     """
     problems = yaml.safe_load((root / "config" / "samplers.yaml").read_text())["problems"]
-    pairs = [(problem, sampler) for problem, block in problems.items() for sampler in block["samplers"]]
-    rows = [row(found, problem, sampler) for problem, sampler in pairs]
-    return "\n".join([f"| {' | '.join(HEADS)} |", "|" + " --- |" * len(HEADS), *rows])
+    rows = [HEADS, ("---",) * len(HEADS)]
+    for problem, block in problems.items():
+        for sampler in block["samplers"]:
+            start = f"{problem}/{sampler}/"
+            numbers = {key.removeprefix(start): v for key, v in found.items() if key.startswith(start)}
+            if not numbers:
+                raise KeyError(
+                    f"docs/results/samplers.json does not hold {problem}/{sampler}; it is made by "
+                    "`snakemake --cores all --configfile config/samplers.yaml -- samplers`"
+                )
+            rows.append(cells(f"`{problem}`", f"`{sampler}`", numbers))
+    kept = [column for column in zip(*rows, strict=True) if any(column[2:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in zip(*kept, strict=True))
