@@ -30,13 +30,13 @@ test: $(INSTALLED) $(COMPARED) lint  ## the whole test suite, formatting and lin
 	pytest -n 2 --dist loadfile --no-loadscope-reorder  # one process a core of two; fixtures belong to files
 
 test-conda: $(INSTALLED)  ## the test configuration, each rule in an environment of its own (a stand-in for conda; no network)
-	PATH="$(CURDIR)/tests/conda/bin:$$PATH" snakemake --cores $(CORES) --use-conda --configfile config/test.yaml
+	PATH="$(CURDIR)/tests/system/conda/bin:$$PATH" snakemake --cores $(CORES) --use-conda --configfile config/test.yaml
 
 test-fast: $(INSTALLED)  ## the tests without the end-to-end runs
 	pytest -m "not slow"
 
 test-slurm: $(INSTALLED)  ## profiles/slurm on a real SLURM that lives for minutes (root, Debian packages slurm-wlm and munge)
-	pytest -rs tests/slurm/run_on_slurm.py
+	pytest -rs tests/system/slurm/run_on_slurm.py
 
 lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 	ruff check .
@@ -44,14 +44,14 @@ lint: $(INSTALLED)  ## formatting and lint of Python and Snakemake code
 	snakemake --lint
 
 bench: $(INSTALLED) $(COMPARED)  ## the ratios the README quotes, into results/bench.json; azula beside
-	python -m skyscore.bench
+	PYTHONPATH=src python -m benchmarks.run
 
 docs: $(INSTALLED)  ## numbers and pictures of the runs in results/, rule graph and messages into README.md and docs/
-	python -m skyscore.quotes
+	python -m docs.make.numbers
 
 reliability: $(INSTALLED)  ## kill, truncate and fill up what runs, and write docs/reliability.md
-	SKYSCORE_TRIES=3 SKYSCORE_RELIABILITY=docs/results/reliability.json pytest tests/test_faults.py
-	python -m skyscore.reliability
+	SKYSCORE_TRIES=3 SKYSCORE_RELIABILITY=docs/results/reliability.json pytest tests/system/test_faults.py
+	python -m docs.make.reliability
 
 clean:  ## remove results and caches; data/, weights/, checkpoints/ and .venv stay
 	rm -rf .snakemake .pytest_cache .ruff_cache .hypothesis logs benchmarks

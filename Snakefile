@@ -20,7 +20,7 @@ resource_scopes:
 report: "workflow/report/workflow.rst"
 
 
-for part in "common inputs targets download prepare train observe sample validate certify figures".split():
+for part in "common download prepare train observe sample validate certify figures".split():
 
     include: f"workflow/rules/{part}.smk"
 
@@ -28,27 +28,27 @@ for part in "common inputs targets download prepare train observe sample validat
 rule all:
     default_target: True
     input:
-        products(config["target"]),
+        plan.targets.products(config["target"], damaged=plan.run.damaged),
 
 
 rule download:
     input:
-        downloads(),
+        plan.files.downloads(),
 
 
 rule posteriors:
     input:
-        each("<results>/{problem}/{sampler}/posterior.fits", config["target"]),
+        plan.problems.each("<results>/{problem}/{sampler}/posterior.fits", config["target"]),
 
 
 rule figures:
     input:
-        figures(config["target"]),
+        plan.targets.figures(config["target"]),
 
 
 rule samplers:
     input:
-        "<results>/figures/samplers_all.pdf" if certified_of(config["target"]) else [],
+        "<results>/figures/samplers_all.pdf" if plan.problems.certified(config["target"]) else [],
 
 
 for kind in (None, "lens", "kappa", "hst", "radio"):
@@ -57,4 +57,4 @@ for kind in (None, "lens", "kappa", "hst", "radio"):
         name:
             f"real_{kind}" if kind else "real"
         input:
-            products("real", kind=kind),
+            plan.targets.products("real", kind),

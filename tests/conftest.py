@@ -1,12 +1,8 @@
-"""What several test modules share: the repository's root, a runner for Snakemake, a copy of the workflow to run in."""
+"""Fixtures of all tests: the repository's root, a runner for Snakemake, a copy of the workflow."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,15 +10,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small arrays: threads cost more than they give
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-ROOT = Path(__file__).resolve().parents[1]
-OVERLAYS = {
-    "default": [],
-    **{
-        name: ["--configfile", f"config/{name}.yaml"]
-        for name in ("test", "real", "paper", "exact", "samplers")
-    },
-}
-SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
+from tests.helpers.workflow import ROOT, copy_workflow, run_snakemake
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,52 +24,9 @@ def root() -> Path:
     return ROOT
 
 
-def run_snakemake(*arguments: str, cwd: Path = ROOT, timeout: float = 900) -> subprocess.CompletedProcess:
-    """Run Snakemake as a user would; stdout and stderr are captured together in `stdout`."""
-    environment = dict(os.environ)
-    environment.pop("PYTHONPATH", None)  # scripts must find the library by themselves
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of hundreds of jobs compiles the library anew
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=cwd,
-        env=environment,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=timeout,
-    )
-
-
-def jobs(output: str) -> dict[str, int]:
-    """The table of jobs of a dry run."""
-    table = output.partition("Job stats:")[2]
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-
-
-def clear_line(done) -> str:
-    """The one line that a user must see."""
-    assert done.returncode != 0
-    lines = [line for line in done.stdout.splitlines() if "skyscore: error:" in line]
-    assert len(lines) == 1, done.stdout
-    assert "Traceback" not in done.stdout
-    return lines[0]
-
-
 @pytest.fixture(scope="session")
 def snakemake():
     return run_snakemake
-
-
-def copy_workflow(folder: Path) -> Path:
-    """A copy of what a clone holds of the workflow, to run and to break."""
-    for name in SHOWN:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        elif source.exists():
-            shutil.copy2(source, folder / name)
-    return folder
 
 
 @pytest.fixture

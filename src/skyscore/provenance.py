@@ -3,7 +3,7 @@
 `provenance()` returns one flat, JSON-able dictionary. It is stored as ``attrs["provenance"]`` of every HDF5 file, in
 the header cards of every FITS file, in the metadata of every figure and under ``"provenance"`` in every JSON file.
 Two hashes tell what was asked for: ``config_hash`` covers the whole resolved configuration of the run (what
-`skyscore.settings.decisive` leaves of it), ``settings_hash`` the settings of this one job.
+`decisive` leaves of it), ``settings_hash`` the settings of this one job.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["begin", "fingerprint", "fits_cards", "provenance"]
+__all__ = ["begin", "decisive", "fingerprint", "fits_cards", "provenance"]
 
-ROOT = Path(__file__).resolve().parents[2]
+# where the results go and where the bytes of a download come from decide no number
+INCIDENTAL = ("pathvars", "mirror", "target")
 PACKAGES = ("numpy", "torch", "scipy", "astropy", "caustics", "h5py", "safetensors", "matplotlib", "pqm")
 
 # Set once per job by `begin`; a script that is called as a plain function has neither a configuration nor a start.
@@ -36,6 +37,11 @@ def begin(config: Mapping | None = None, rule: str | None = None) -> None:
     _job.update(config=config, rule=rule, start=time.perf_counter())
 
 
+def decisive(config: Mapping) -> dict[str, Any]:
+    """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
+    return {key: value for key, value in config.items() if key not in INCIDENTAL}
+
+
 def fingerprint(settings: Any) -> str:
     """First 16 hexadecimal digits of the SHA-256 of `settings` written as canonical JSON."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
@@ -43,12 +49,13 @@ def fingerprint(settings: Any) -> str:
 
 
 @cache
-def git_revision(folder: Path = ROOT) -> tuple[str, bool | None]:
+def git_revision(file: Path = Path(__file__)) -> tuple[str, bool | None]:
     """Commit of the working tree that holds this file and whether tracked files differ from it.
 
     ("unknown", None) outside a git checkout: an installed wheel, an unpacked archive, a machine without git.
     """
-    if not (folder / ".git").exists():  # never report the revision of some repository further up
+    folder = next((above for above in file.resolve().parents if (above / "src" / "skyscore").is_dir()), None)
+    if folder is None or not (folder / ".git").exists():  # never the revision of some repository further up
         return "unknown", None
     try:
         # without optional locks: a job that is killed while git looks must not leave a lock in the repository
@@ -135,8 +142,6 @@ def provenance(
         A JSON-able dictionary: git revision and dirty flag, hashes, seed, versions, machine, wall time [s], peak
         memory [MB].
     """
-    from skyscore.settings import decisive
-
     config = _job["config"] if config is None else config
     revision, dirty = git_revision()
     start = _job["start"]

@@ -1,10 +1,10 @@
 rule simulate:
     input:
         observation="<results>/{problem}/observation.h5",
-        draws=draws_of_problem,
-        held_out=held_out_of_problem,
-        drawn_noise=drawn_noise_of,
-        held_out_noise=held_out_noise_of,
+        draws=plan.inputs.draws,
+        held_out=plan.inputs.truths,
+        drawn_noise=plan.inputs.drawn_noise,
+        held_out_noise=plan.inputs.held_out_noise,
     output:
         simulations="<results>/{problem}/simulations.h5",
     log:
@@ -16,25 +16,25 @@ rule simulate:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=60,
     params:
-        n=simulations_of,
+        n=plan.parameters.simulations,
         n_held_out=config["validation"]["held_out"],
-        seed=seed_of("simulate"),
-        code=code_version("problems", "operators", "likelihoods", "validation/ensemble"),
+        seed=plan.parameters.seed("simulate"),
+        code=plan.code.version("certify/simulate"),
     message:
         "Simulating {params.n} + {params.n_held_out} observations of {wildcards.problem}"
     script:
-        "../../src/simulate.py"
+        "../../src/scripts/certify/simulate.py"
 
 
 rule sample_ensemble:
     input:
         observation="<results>/{problem}/observation.h5",
         simulations="<results>/{problem}/simulations.h5",
-        prior=prior_of,
-        noise=noise_of,
+        prior=plan.inputs.prior,
+        noise=plan.inputs.noise,
     output:
         ensemble="<results>/{problem}/{sampler}/ensemble_{part}.h5",
     log:
@@ -46,26 +46,26 @@ rule sample_ensemble:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=720,
-        gpu=one_gpu,
+        gpu=plan.needs.one_gpu,
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=config["validation"]["samples"],
-        first=first_of_part,
+        first=plan.parameters.first_of_part,
         at_most=config["validation"]["chunk"],
-        seed=seed_of_ensemble,
-        code=code_version("samplers", "priors", "diffusion", "likelihoods", "operators", "problems"),
+        seed=plan.parameters.seed_of_ensemble,
+        code=plan.code.version("certify/sample_ensemble"),
     message:
-        BUDGET
+        "Sampling all simulations of {wildcards.problem} by {wildcards.sampler}: {params.n} samples each, {params.sampler[steps]} steps"
     script:
-        "../../src/sample_ensemble.py"
+        "../../src/scripts/certify/sample_ensemble.py"
 
 
 rule coverage_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble=ensembles_of,
+        ensemble=plan.inputs.ensembles,
     output:
         numbers="<results>/{problem}/{sampler}/coverage.json",
     log:
@@ -76,23 +76,23 @@ rule coverage_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=30,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        seed=seed_of("coverage_ensemble"),
-        code=code_version("validation/ensemble", "validation/tarp"),
+        seed=plan.parameters.seed("coverage_ensemble"),
+        code=plan.code.version("certify/coverage_ensemble"),
     message:
         "Coverage of {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/coverage_ensemble.py"
+        "../../src/scripts/certify/coverage_ensemble.py"
 
 
 rule mira_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble=ensembles_of,
+        ensemble=plan.inputs.ensembles,
     output:
         numbers="<results>/{problem}/{sampler}/mira.json",
     log:
@@ -103,25 +103,25 @@ rule mira_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=30,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        code=code_version("validation/ensemble", "validation/mira"),
+        code=plan.code.version("certify/mira_ensemble"),
     message:
         "MIRA of {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/mira_ensemble.py"
+        "../../src/scripts/certify/mira_ensemble.py"
 
 
 rule moments_ensemble:
     input:
         observation="<results>/{problem}/observation.h5",
         simulations="<results>/{problem}/simulations.h5",
-        ensemble=ensembles_of,
-        draws=draws_of_problem,
-        noise=held_out_noise_of,
+        ensemble=plan.inputs.ensembles,
+        draws=plan.inputs.draws,
+        noise=plan.inputs.held_out_noise,
     output:
         numbers="<results>/{problem}/{sampler}/moments.json",
     log:
@@ -132,31 +132,24 @@ rule moments_ensemble:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=30,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        seed=seed_of("moments_ensemble"),
-        code=code_version(
-            "problems",
-            "operators",
-            "likelihoods",
-            "validation/ensemble",
-            "validation/moments",
-            "validation/pqmass",
-        ),
+        seed=plan.parameters.seed("moments_ensemble"),
+        code=plan.code.version("certify/moments_ensemble"),
     message:
         "Mean squared z and residuals of {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/moments_ensemble.py"
+        "../../src/scripts/certify/moments_ensemble.py"
 
 
 rule pqmass_ensemble:
     input:
         simulations="<results>/{problem}/simulations.h5",
-        ensemble=ensembles_of,
-        draws=draws_of_problem,
+        ensemble=plan.inputs.ensembles,
+        draws=plan.inputs.draws,
     output:
         numbers="<results>/{problem}/{sampler}/pqmass.json",
     log:
@@ -167,17 +160,17 @@ rule pqmass_ensemble:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=30,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        seed=seed_of("pqmass_ensemble"),
-        code=code_version("validation/ensemble", "validation/pqmass"),
+        seed=plan.parameters.seed("pqmass_ensemble"),
+        code=plan.code.version("certify/pqmass_ensemble"),
     message:
         "Pooled samples of {wildcards.problem} by {wildcards.sampler} against the prior"
     script:
-        "../../src/pqmass_ensemble.py"
+        "../../src/scripts/certify/pqmass_ensemble.py"
 
 
 rule certify:
@@ -185,7 +178,7 @@ rule certify:
         tests=expand(
             "<results>/{{problem}}/{{sampler}}/{test}.json", test=["coverage", "mira", "moments", "pqmass"]
         ),
-        priors=learned_of_problem,
+        priors=plan.inputs.tests_of_learned,
     output:
         certificate="<results>/{problem}/{sampler}/certificate.json",
     log:
@@ -196,18 +189,18 @@ rule certify:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
+        mem_mb=plan.needs.memory(500),
         runtime=5,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        default=lambda wildcards: default_sampler(wildcards.problem) == wildcards.sampler,
-        learned_noise=lambda wildcards: config["problems"][wildcards.problem]["noise"] is not None,
-        code=code_version("validation/certificate"),
+        default=plan.parameters.is_default,
+        learned_noise=plan.parameters.has_learned_noise,
+        code=plan.code.version("certify/certify"),
     message:
         "Certifying {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/certify.py"
+        "../../src/scripts/certify/certify.py"
 
 
 rule control:
@@ -221,21 +214,21 @@ rule control:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=plan.needs.memory(2000),
         runtime=60,
     params:
         settings=config["validation"]["control"],
-        seed=seed_of("control"),
-        code=code_version("validation", "samplers", "priors", "likelihoods", "operators"),
+        seed=plan.parameters.seed("control"),
+        code=plan.code.version("certify/control"),
     message:
         "Certifying samplers whose error is known: the test of the tests"
     script:
-        "../../src/control.py"
+        "../../src/scripts/certify/control.py"
 
 
 rule collect_numbers:
     input:
-        numbers=measured(config["target"]),
+        numbers=plan.targets.numbers(config["target"]),
     output:
         numbers=report(
             "<results>/numbers.json",
@@ -255,11 +248,12 @@ rule collect_numbers:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
+        mem_mb=plan.needs.memory(500),
         runtime=5,
     params:
-        settings=settings.decisive(config),
+        settings=decisive(config),
+        code=plan.code.version("certify/collect_numbers"),
     message:
         "Collecting all numbers"
     script:
-        "../../src/collect_numbers.py"
+        "../../src/scripts/certify/collect_numbers.py"

@@ -1,7 +1,7 @@
 rule observe:
     input:
-        held_out=held_out_of_problem,
-        files=files_of,
+        held_out=plan.inputs.truths,
+        files=plan.inputs.files,
     output:
         observation="<results>/{problem}/observation.h5",
         numbers="<results>/{problem}/observation.json",
@@ -14,15 +14,15 @@ rule observe:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=120,
     params:
         name="{problem}",
-        settings=problem_settings,
-        roles=roles_of,
-        seed=seed_of_observation,
-        code=code_version("problems", "operators", "likelihoods", "simulate"),
+        settings=plan.parameters.problem,
+        roles=plan.parameters.roles,
+        seed=plan.parameters.seed_of_observation,
+        code=plan.code.version("observe/observe"),
     message:
         "Observing {wildcards.problem}"
     script:
-        "../../src/observe.py"
+        "../../src/scripts/observe/observe.py"

@@ -1,6 +1,6 @@
 rule prepare:
     input:
-        files=files_of_images,
+        files=plan.inputs.files_of_images,
     output:
         dataset="<results>/data/{dataset}/{split}.h5",
     log:
@@ -11,15 +11,15 @@ rule prepare:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, images),
+        mem_mb=plan.needs.memory(4000, plan.needs.images),
         runtime=600,
     params:
         split="{split}",
-        settings=dataset_settings,
-        roles=roles_of_images,
-        seed=seed_of_images,
-        code=code_version("simulate"),
+        settings=plan.parameters.dataset,
+        roles=plan.parameters.roles_of_images,
+        seed=plan.parameters.seed_of_images,
+        code=plan.code.version("prepare/prepare"),
     message:
         "Making the {wildcards.split} images of {wildcards.dataset}"
     script:
-        "../../src/prepare.py"
+        "../../src/scripts/prepare/prepare.py"

@@ -1,8 +1,8 @@
 rule sample:
     input:
         observation="<results>/{problem}/observation.h5",
-        prior=prior_of,
-        noise=noise_of,
+        prior=plan.inputs.prior,
+        noise=plan.inputs.noise,
     output:
         posterior="<results>/{problem}/{sampler}/posterior.h5",
         fits="<results>/{problem}/{sampler}/posterior.fits",
@@ -14,25 +14,25 @@ rule sample:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=120,
-        gpu=one_gpu,
+        gpu=plan.needs.one_gpu,
     params:
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
         n=lookup(within=config, dpath="problems/{problem}/n_samples"),
         name="{problem}",
-        seed=seed_of("sample"),
-        code=code_version("samplers", "priors", "diffusion", "likelihoods", "operators", "problems"),
+        seed=plan.parameters.seed("sample"),
+        code=plan.code.version("sample/sample"),
     message:
         "Sampling the posterior of {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/sample.py"
+        "../../src/scripts/sample/sample.py"
 
 
 rule train_regression:
     input:
         observation="<results>/{problem}/observation.h5",
-        images=draws_of_problem,
+        images=plan.inputs.draws,
     output:
         network="<results>/{problem}/regression.safetensors",
     log:
@@ -43,24 +43,24 @@ rule train_regression:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=120,
-        gpu=one_gpu,
+        gpu=plan.needs.one_gpu,
     params:
         steps=lookup(within=config, dpath="problems/{problem}/regression"),
-        seed=seed_of("train_regression"),
-        code=code_version("baselines", "diffusion"),
+        seed=plan.parameters.seed("train_regression"),
+        code=plan.code.version("sample/train_regression"),
     message:
         "Training the direct regression of {wildcards.problem}"
     script:
-        "../../src/train_regression.py"
+        "../../src/scripts/sample/train_regression.py"
 
 
 rule baselines:
     input:
         observation="<results>/{problem}/observation.h5",
-        population=population_of_problem,
-        regression=regression_of,
+        population=plan.inputs.population,
+        regression=plan.inputs.regression,
     output:
         baselines="<results>/{problem}/baselines.h5",
         numbers="<results>/{problem}/baselines.json",
@@ -70,15 +70,15 @@ rule baselines:
         "<benchmarks>/baselines/{problem}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: HALF
+    threads: plan.needs.half
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=60,
     params:
         problem="{problem}",
-        seed=seed_of("baselines"),
-        code=code_version("baselines", "problems", "operators", "likelihoods", "validation/spectra"),
+        seed=plan.parameters.seed("baselines"),
+        code=plan.code.version("sample/baselines"),
     message:
         "Classical reconstructions of {wildcards.problem}"
     script:
-        "../../src/baselines.py"
+        "../../src/scripts/sample/baselines.py"

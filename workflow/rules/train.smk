@@ -1,6 +1,6 @@
 rule train_prior:
     input:
-        start=start_of_prior,
+        start=plan.inputs.start_of_prior,
     output:
         prior="<results>/priors/{prior}.safetensors",
     log:
@@ -9,22 +9,22 @@ rule train_prior:
         "<benchmarks>/train_prior/{prior}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: HALF  # the second thread of a training is idle for nine tenths of its time
+    threads: plan.needs.half  # the second thread of a training is idle for nine tenths of its time
     resources:
-        mem_mb=growing(4000, images),
+        mem_mb=plan.needs.memory(4000, plan.needs.images),
         runtime=1440,
-        gpu=gpus_of_training,
+        gpu=plan.needs.gpus_of_training,
     params:
-        settings=prior_settings,
-        seed=seed_of("train_prior"),
+        settings=plan.parameters.prior,
+        seed=plan.parameters.seed("train_prior"),
         name="{prior}",
         checkpoint_every=lookup(within=config, dpath="priors/{prior}/training/checkpoint_every"),
         devices=lookup(within=config, dpath="priors/{prior}/training/devices"),
-        code=code_version("diffusion", "priors"),
+        code=plan.code.version("train/train_prior"),
     message:
         "Learning the prior {wildcards.prior} (or taking the weights that come with the repository)"
     script:
-        "../../src/train_prior.py"
+        "../../src/scripts/train/train_prior.py"
 
 
 rule sample_prior:
@@ -41,15 +41,15 @@ rule sample_prior:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=120,
-        gpu=one_gpu,
+        gpu=plan.needs.one_gpu,
     params:
         n=lookup(within=config, dpath="priors/{prior}/sampling/n"),
         steps=lookup(within=config, dpath="priors/{prior}/sampling/steps"),
-        seed=seed_of("sample_prior"),
-        code=code_version("diffusion", "priors"),
+        seed=plan.parameters.seed("sample_prior"),
+        code=plan.code.version("train/sample_prior"),
     message:
         "Drawing images from the prior {wildcards.prior}"
     script:
-        "../../src/sample_prior.py"
+        "../../src/scripts/train/sample_prior.py"

@@ -1,6 +1,6 @@
 rule pqmass_prior:
     input:
-        held_out=held_out_of_prior,
+        held_out=plan.inputs.held_out_of_prior,
         samples="<results>/priors/{prior}/samples.h5",
     output:
         numbers="<results>/priors/{prior}/pqmass.json",
@@ -12,17 +12,17 @@ rule pqmass_prior:
         "../../envs/validate.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=60,
     params:
         name="{prior}",
         settings=lookup(within=config, dpath="priors/{prior}/sampling"),
-        seed=seed_of("pqmass_prior"),
-        code=code_version("validation"),
+        seed=plan.parameters.seed("pqmass_prior"),
+        code=plan.code.version("validate/pqmass_prior"),
     message:
         "Testing the prior {wildcards.prior} against held-out images"
     script:
-        "../../src/pqmass_prior.py"
+        "../../src/scripts/validate/pqmass_prior.py"
 
 
 rule residuals:
@@ -40,23 +40,23 @@ rule residuals:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=30,
     params:
         problem="{problem}",
         sampler="{sampler}",
-        code=code_version("problems", "operators", "likelihoods", "validation"),
+        code=plan.code.version("validate/residuals"),
     message:
         "Residuals of {wildcards.problem} by {wildcards.sampler}"
     script:
-        "../../src/residuals.py"
+        "../../src/scripts/validate/residuals.py"
 
 
 rule compare:
     input:
         observation="<results>/{problem}/observation.h5",
         baselines="<results>/{problem}/baselines.h5",
-        posteriors=posteriors_of_problem,
+        posteriors=plan.inputs.posteriors,
     output:
         comparison="<results>/{problem}/comparison.h5",
         numbers="<results>/{problem}/comparison.json",
@@ -68,23 +68,23 @@ rule compare:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000, matrices),
+        mem_mb=plan.needs.memory(4000, plan.needs.matrices),
         runtime=30,
     params:
         problem="{problem}",
         samplers=lookup(within=config, dpath="problems/{problem}/samplers"),
-        code=code_version("problems", "operators", "likelihoods", "validation/spectra"),
+        code=plan.code.version("validate/compare"),
     message:
         "Comparing the reconstructions of {wildcards.problem}"
     script:
-        "../../src/compare.py"
+        "../../src/scripts/validate/compare.py"
 
 
 rule exercise:
     input:
-        observations=of_cases("<results>/{problem}/observation.h5"),
-        posteriors=of_cases("<results>/{problem}/{sampler}/posterior.h5"),
-        priors=of_cases("<results>/priors/{prior}/samples.h5"),
+        observations=plan.problems.by_case("<results>/{problem}/observation.h5"),
+        posteriors=plan.problems.by_case("<results>/{problem}/{sampler}/posterior.h5"),
+        priors=plan.problems.by_case("<results>/priors/{prior}/samples.h5"),
     output:
         panels="<results>/exercises/{exercise}.h5",
         numbers="<results>/exercises/{exercise}.json",
@@ -96,22 +96,22 @@ rule exercise:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=30,
     params:
         exercise="{exercise}",
-        cases=labels_of,
-        code=code_version("problems", "operators", "likelihoods", "validation/exercises"),
+        cases=lambda wildcards: plan.problems.labels(wildcards.exercise),
+        code=plan.code.version("validate/exercise"),
     message:
         "Measuring the exercise {wildcards.exercise}"
     script:
-        "../../src/exercise.py"
+        "../../src/scripts/validate/exercise.py"
 
 
 rule slic_parameters:
     input:
         noise=f"<results>/priors/{config['slic']['prior']}.safetensors",
-        held_out=held_out_of_slic,
+        held_out=plan.inputs.held_out_of_learned_noise,
     output:
         numbers="<results>/slic/parameters.json",
     log:
@@ -123,26 +123,17 @@ rule slic_parameters:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=plan.needs.memory(4000),
         runtime=240,
-        gpu=one_gpu,
+        gpu=plan.needs.one_gpu,
     params:
-        settings=slic_settings,
-        seed=seed_of("slic_parameters"),
-        code=code_version(
-            "validation/slic_parameters",
-            "validation/noise_laws",
-            "validation/parametric",
-            "validation/tarp",
-            "samplers/mala",
-            "samplers/line_integral",
-            "likelihoods/score",
-            "priors",
-        ),
+        settings=plan.parameters.slic,
+        seed=plan.parameters.seed("slic_parameters"),
+        code=plan.code.version("validate/slic_parameters"),
     message:
         "Fitting parameters under the learned noise {config[slic][prior]}"
     script:
-        "../../src/slic_parameters.py"
+        "../../src/scripts/validate/slic_parameters.py"
 
 
 rule exact:
@@ -156,16 +147,16 @@ rule exact:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=plan.needs.memory(2000),
         runtime=120,
     params:
         name="{sampler}",
         task="{task}",
         sampler=lookup(within=config, dpath="samplers/{sampler}"),
-        settings=exact_settings,
+        settings=plan.parameters.exact,
         seed=config["seed"],  # the same tasks for every sampler
-        code=code_version("validation/exact", "samplers", "priors", "likelihoods", "operators"),
+        code=plan.code.version("validate/exact"),
     message:
         "Measuring {wildcards.sampler} against exact posteriors ({wildcards.task})"
     script:
-        "../../src/exact.py"
+        "../../src/scripts/validate/exact.py"

@@ -25,9 +25,9 @@ import torch
 from scipy.ndimage import label
 from scipy.optimize import least_squares
 
-from ..operators.convolution import FWHM, Convolution
-from ..operators.interferometry import ARCSEC, Interferometer, to_real
-from ..operators.toeplitz import dirty_beam
+from skyscore.operators.convolution import FWHM, Convolution
+from skyscore.operators.interferometry import ARCSEC, Interferometer, to_real
+from skyscore.operators.toeplitz import dirty_beam
 
 __all__ = ["Beam", "Clean", "clean", "dirty_image", "fit_beam", "hogbom"]
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..operators.shear import ShearOperator
-from ..priors.field import cosine_matrix
+from skyscore.operators.shear import ShearOperator
+from skyscore.statistics.cosine import cosine_matrix
 
 __all__ = ["gaussian_smoothing", "kaiser_squires"]
 

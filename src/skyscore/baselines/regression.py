@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import io
-from ..diffusion.network import UNet
-from ..diffusion.training import symmetry
-from ..likelihoods.gaussian import Spectrum
+from skyscore import io
+from skyscore.diffusion.network import UNet
+from skyscore.diffusion.training import symmetry
+from skyscore.likelihoods.gaussian import Spectrum
+
 from .wiener import factors
 
 __all__ = ["Regression", "train_regression"]

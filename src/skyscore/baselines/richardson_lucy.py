@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..operators.base import LinearOperator
+from skyscore.operators.base import LinearOperator
 
 __all__ = ["richardson_lucy"]
 

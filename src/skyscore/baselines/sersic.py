@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import least_squares
 
-from ..likelihoods.gaussian import Spectrum
+from skyscore.likelihoods.gaussian import Spectrum
 
 __all__ = ["SersicFit", "fit_sersic", "sersic"]
 

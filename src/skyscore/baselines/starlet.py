@@ -20,7 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..operators.base import LinearOperator
+from skyscore.operators.base import LinearOperator
 
 __all__ = ["starlet_map", "starlet_matrices"]
 

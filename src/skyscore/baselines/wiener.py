@@ -17,9 +17,9 @@ from scipy.sparse.linalg import LinearOperator as SparseOperator
 from scipy.sparse.linalg import cg
 from torch import Tensor
 
-from ..likelihoods.gaussian import Spectrum
-from ..operators.base import LinearOperator
-from ..priors.field import cosine_matrix
+from skyscore.likelihoods.gaussian import Spectrum
+from skyscore.operators.base import LinearOperator
+from skyscore.statistics.cosine import cosine_matrix
 
 __all__ = [
     "cosine_covariance",

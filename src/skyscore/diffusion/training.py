@@ -23,10 +23,11 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import sums
-from ..memory import Batch
-from .compiled import private_cache
-from .distributed import averaged, parallel, share
+from skyscore import checksums
+from skyscore.compute.batches import Batch
+from skyscore.compute.compiled import private_cache
+from skyscore.compute.distributed import averaged, parallel, share
+
 from .network import Denoiser, placed
 
 __all__ = ["denoising_loss", "learning_rate", "train"]
@@ -177,7 +178,7 @@ def train(
 
 def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losses: list) -> None:
     """Writes the whole state of a run to one file, atomically; the one that was there is kept as `before(path)`."""
-    from ..io import write_bytes
+    from skyscore.io import write_bytes
 
     state = {f"model/{k}": v.detach().contiguous().cpu() for k, v in model.named_parameters()}
     state |= {f"average/{k}": v.contiguous().cpu() for k, v in average.items()}
@@ -186,7 +187,7 @@ def keep(path: Path, step: int, model: Denoiser, average: dict, optimizer, losse
     state["losses"] = torch.stack([v.cpu().float() for v in losses])
     content = save(state, metadata={"step": str(step)})
     if Path(path).exists():
-        sums.move(path, before(path))
+        checksums.move(path, before(path))
     write_bytes(path, content)
 
 
@@ -219,7 +220,7 @@ def restore(path: Path, model: Denoiser, average: dict, optimizer) -> tuple[int,
 
 def kept(path: Path) -> tuple[int, dict[str, Tensor]]:
     """Step and state of a checkpoint; ValueError if it is not what was written."""
-    if reason := sums.damage(path):
+    if reason := checksums.damage(path):
         raise ValueError(reason)
     with safe_open(path, framework="pt") as f:
         return int(f.metadata()["step"]), {k: f.get_tensor(k) for k in f.keys()}

@@ -7,13 +7,12 @@
 * Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
 """
 
-from .captions import csv_table, write_caption
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
 from .figures import write_figure
 from .files import InputError, atomic, flush, reading, write_bytes, write_text
 from .fits import read_columns, read_fits, read_header, write_fits
 from .imaging import check_imaging
-from .jobs import generator, logged, pick_device
+from .jobs import logged
 from .maps import read_map
 from .products import (
     read_dataset,
@@ -27,6 +26,7 @@ from .products import (
     write_samples,
 )
 from .records import read_json, write_json, write_numbers
+from .report import csv_table, write_caption
 from .weights import read_weights, write_weights
 
 __all__ = [
@@ -35,9 +35,7 @@ __all__ = [
     "check_imaging",
     "csv_table",
     "flush",
-    "generator",
     "logged",
-    "pick_device",
     "read_columns",
     "read_dataset",
     "read_ensemble",

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from skyscore import sums
-from skyscore.restart import remedy
+from skyscore import checksums
+from skyscore.compute.disk import remedy
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -25,7 +25,7 @@ def existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; let snakemake make it or correct the path")
-    if reason := sums.damage(path):
+    if reason := checksums.damage(path):
         raise InputError(f"{path}: damaged ({reason}); delete it and run again")
     return path
 
@@ -46,7 +46,7 @@ def reading(path: str | Path, what: str, remedy: str) -> Iterator[None]:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed.
 
-    The SHA-256 of what was written is kept beside it (:mod:`skyscore.sums`).
+    The SHA-256 of what was written is kept beside it (:mod:`skyscore.checksums`).
 
     Raises:
         InputError: if the disk is full or the folder cannot be written.
@@ -58,10 +58,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         clear(path)
         yield temporary
         flush(temporary)
-        digest = sums.digest_of(temporary)
-        sums.forget(path)
+        digest = checksums.digest_of(temporary)
+        checksums.forget(path)
         os.replace(temporary, path)
-        sums.seal(path, digest)
+        checksums.seal(path, digest)
         with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
             flush(path.parent)
     except Exception as error:

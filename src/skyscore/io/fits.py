@@ -16,8 +16,7 @@ from .files import InputError, existing, reading, write_bytes
 from .records import as_array, plain
 
 if TYPE_CHECKING:
-    from skyscore.problems.base import Problem
-    from skyscore.samplers import Samples
+    from skyscore.observation import ProblemLike, SamplesLike
 
 
 REMEDY = "give a whole file, or download it again"
@@ -100,7 +99,9 @@ def read_columns(path: str | Path, names: Mapping[str, str]) -> tuple[dict[str, 
     return {key: column.astype(np.float64) for key, column in found.items()}, units
 
 
-def write_fits(path: str | Path, samples: Samples, problem: Problem, source: Mapping | None = None) -> None:
+def write_fits(
+    path: str | Path, samples: SamplesLike, problem: ProblemLike, source: Mapping | None = None
+) -> None:
     """Write a posterior for FITS viewers: primary image = mean, extensions STD and SAMPLES, all in observed units.
 
     One channel gives images (y, x) and a cube (n, y, x); several give a channel axis before (y, x). The header carries
@@ -144,7 +145,7 @@ def unit_card(unit: Any) -> tuple[str, str, str]:
         return "BUNIT", str(unit), "unit of the pixel values"
 
 
-def scale_cards(problem: Problem, shape: tuple[int, int]) -> list[tuple[str, Any, str]]:
+def scale_cards(problem: ProblemLike, shape: tuple[int, int]) -> list[tuple[str, Any, str]]:
     """World coordinates: the problem's own cards if it knows the sky, else offsets from the centre."""
     height, width = shape
     unit = getattr(problem, "scale_unit", "arcsec")

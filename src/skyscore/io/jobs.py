@@ -1,4 +1,4 @@
-"""A job of the workflow: its log, its one line on failure, its threads, device and random numbers."""
+"""A job of the workflow: its log, its one line on failure, its threads."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from functools import cache
 from io import TextIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from skyscore import provenance as origin
 
 from .files import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Log(TextIOBase):
@@ -96,33 +92,3 @@ def set_threads(threads: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(int(threads))
-
-
-def pick_device(device: str = "auto") -> str:
-    """ "auto" -> "cuda" where a GPU can be used, else "cpu", with one line of warning; other names pass through.
-
-    CUDA_VISIBLE_DEVICES decides which GPU that is, and whether there is one.
-    """
-    return usable_device() if device == "auto" else device
-
-
-@cache  # the warning is one line of a job
-def usable_device() -> str:
-    import torch
-
-    try:
-        torch.empty(1, device="cuda")
-        return "cuda"
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    shown = "" if visible is None else f", CUDA_VISIBLE_DEVICES={visible}"
-    print(f"skyscore: warning: no GPU ({reason}{shown}); computing on the CPU", file=sys.stderr)
-    return "cpu"
-
-
-def generator(seed: int, device: str = "cpu") -> torch.Generator:
-    """A torch random generator on `device` ("auto" picks the GPU if there is one) with the given seed."""
-    import torch
-
-    return torch.Generator(device=pick_device(device)).manual_seed(int(seed))

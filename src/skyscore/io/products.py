@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skyscore import provenance as origin
+from skyscore.observation import Observation
 
 from .files import InputError
 from .hdf5 import member, open_hdf5, read_attrs, write_hdf5
 from .records import as_array, plain
 
 if TYPE_CHECKING:
-    from skyscore.problems.base import Observation, Problem
-    from skyscore.samplers import Samples
+    from skyscore.observation import ProblemLike, SamplesLike
 
 
 def write_dataset(
@@ -49,8 +49,6 @@ def write_observation(path: str | Path, observation: Observation, source: Mappin
 
 def read_observation(path: str | Path) -> Observation:
     """An observation as `write_observation` left it."""
-    from skyscore.problems.base import Observation
-
     with open_hdf5(path) as file:
         attrs = read_attrs(file)
         if "problem" not in attrs:
@@ -68,8 +66,8 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 
 def write_samples(
     path: str | Path,
-    samples: Samples,
-    problem: Problem | None = None,
+    samples: SamplesLike,
+    problem: ProblemLike | None = None,
     source: Mapping | None = None,
     **attrs: Any,
 ) -> None:
@@ -92,7 +90,7 @@ def write_samples(
     write_hdf5(path, arrays, content, units=units, scales=scales)
 
 
-def pixels_of(problem: Problem) -> dict[str, Any]:
+def pixels_of(problem: ProblemLike) -> dict[str, Any]:
     """What a pixel of the unknown image is."""
     about = {
         "pixel_scale": float(problem.pixel_scale),
@@ -125,7 +123,7 @@ def write_panels(path: str | Path, panels: Sequence[Any], source: Mapping | None
 
 
 def read_panels(path: str | Path) -> list[SimpleNamespace]:
-    """The panels of a figure, with the attributes of `skyscore.problems.Panel`."""
+    """The panels of a figure, with the attributes of `skyscore.observation.Panel`."""
     with open_hdf5(path) as file:
         about = read_attrs(file)["panels"]
         return [

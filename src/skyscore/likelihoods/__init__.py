@@ -1,7 +1,7 @@
 """Noise laws p(y | x): Gaussian (diagonal, correlated, masked), and learned ones (SLIC), which have a score alone."""
 
 from .gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
-from .isometric import IsometricLikelihood
+from .matrix_free import IsometricLikelihood
 from .score import ScoreLikelihood, noise_score
 
 __all__ = [

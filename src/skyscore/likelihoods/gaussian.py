@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..operators.base import LinearOperator, SpectralOperator
+from skyscore.operators.base import LinearOperator, SpectralOperator
 
 __all__ = ["GaussianLikelihood", "Spectrum", "compress", "from_spectrum", "modes"]
 

@@ -22,7 +22,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..operators.base import LinearOperator
+from skyscore.operators.base import LinearOperator
+
 from .gaussian import GaussianLikelihood, modes
 
 __all__ = ["ScoreLikelihood", "noise_score"]

@@ -26,7 +26,7 @@ def load_prior(path, device: str = "cpu"):
     Raises:
         InputError: if the file is no weights file, or of a kind that does not exist.
     """
-    from .. import io
+    from skyscore import io
 
     known = (NeuralPrior, HybridPrior, PrincipalPrior, FieldPrior, MomentsPrior)
     kinds = {item.kind: item for item in known}

@@ -4,7 +4,8 @@ r"""A Gaussian random field: the prior of a power spectrum, whose denoiser is th
 
 T is the cosine transform, the Fourier transform of the patch and its mirror images: a patch of the sky is not periodic,
 and its own Fourier modes would join its opposite edges. In it a stationary field is almost uncorrelated, with variances
-that follow from its covariance :math:`\xi` exactly (:func:`cosine_power`). Nothing is trained, and the cost is that of
+that follow from its covariance :math:`\xi` exactly (:func:`skyscore.statistics.cosine.cosine_power`). Nothing is
+trained, and the cost is that of
 four matrix products: a prior for maps of any size, such as the convergence of 360 x 360 pixels, which knows the scales
 of a field and nothing of its peaks. With a network beside it: :mod:`skyscore.priors.hybrid`.
 
@@ -15,40 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skyscore.statistics.cosine import cosine_matrix
+
 from .neural import NeuralPrior
 
-__all__ = ["FieldDenoiser", "FieldPrior", "cosine_matrix", "cosine_power", "measured_power"]
-
-
-def cosine_matrix(n: int) -> Tensor:
-    """The orthonormal cosine transform (type II) T, `(n, n)`, float64; rows are modes."""
-    i = torch.arange(n, dtype=torch.float64)
-    T = torch.cos(torch.pi / n * i[:, None] * (i + 0.5)) * (2 / n) ** 0.5
-    T[0] /= 2**0.5
-    return T
-
-
-def cosine_power(covariance: np.ndarray) -> np.ndarray:
-    """Variances `(n, n)` of the cosine modes of a patch, given the covariance at lags 0 .. n - 1, even in both axes.
-
-    With w_k(d) the autocorrelation of mode k at lag d, P_kl = sum_de w_k(d) xi(d, e) w_l(e): exact, without the matrix.
-    """
-    n = len(covariance)
-    T = cosine_matrix(n).numpy()
-    w = np.stack([np.correlate(mode, mode, "full")[n - 1 :] for mode in T])
-    w[:, 1:] *= 2  # lags of both signs
-    return w @ covariance @ w.T
-
-
-def measured_power(images: np.ndarray, square: bool = True) -> np.ndarray:
-    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`; `square` makes rows and columns alike."""
-    T = cosine_matrix(images.shape[-1]).numpy()
-    power = sum(((T @ image @ T.T) ** 2) for image in images[:, 0]) / len(images)
-    return (power + power.T) / 2 if square else power
+__all__ = ["FieldDenoiser", "FieldPrior"]
 
 
 class FieldDenoiser(nn.Module):

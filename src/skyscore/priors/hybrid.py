@@ -23,7 +23,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..diffusion.network import UNet, unit_error
+from skyscore.diffusion.network import UNet, unit_error
+
 from .field import FieldDenoiser, FieldPrior
 from .neural import NeuralPrior
 

@@ -15,12 +15,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .. import io
-from ..diffusion.distributed import launch
-from ..diffusion.network import Denoiser
-from ..diffusion.training import train
-from ..simulate import SIMULATORS
-from .field import FieldDenoiser, cosine_power, measured_power
+from skyscore import io
+from skyscore.compute.devices import pick_device
+from skyscore.compute.distributed import launch
+from skyscore.diffusion.network import Denoiser
+from skyscore.diffusion.training import train
+from skyscore.simulate import SIMULATORS
+from skyscore.statistics.cosine import cosine_power, measured_power
+
+from .field import FieldDenoiser
 from .hybrid import HybridDenoiser
 from .principal import PrincipalDenoiser, principal_components
 
@@ -77,7 +80,7 @@ def learn_on(
         job |= {"checkpoint": str(checkpoint), "checkpoint_every": checkpoint_every}
         launch(__name__, job, devices)
     images = io.read_dataset(path, "train")
-    return learn(images, settings, seed, checkpoint, checkpoint_every, io.pick_device())
+    return learn(images, settings, seed, checkpoint, checkpoint_every, pick_device())
 
 
 def worker(path: str) -> None:

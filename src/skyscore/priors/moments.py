@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import io
+from skyscore import io
 
 __all__ = ["MomentsPrior"]
 

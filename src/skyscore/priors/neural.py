@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import io
-from ..diffusion.network import Denoiser, placed
-from ..diffusion.schedule import geometric, multistep
-from ..memory import Batch
+from skyscore import io
+from skyscore.compute.batches import Batch
+from skyscore.diffusion.network import Denoiser, placed
+from skyscore.diffusion.schedule import geometric, multistep
 
 __all__ = ["NeuralPrior"]
 

@@ -34,7 +34,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..diffusion.training import SYMMETRIES, symmetry, turned
+from skyscore.diffusion.training import SYMMETRIES, symmetry, turned
+
 from .hybrid import HybridDenoiser, HybridPrior
 from .neural import NeuralPrior
 

@@ -5,19 +5,14 @@ Every module of this folder is looked through for subclasses of `Problem` with a
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
+from skyscore.config.registry import discover
+from skyscore.observation import Observation, Panel
 
-from .base import Observation, Panel, Problem
+from .base import Problem
 
 __all__ = ["PROBLEMS", "Observation", "Panel", "Problem", "load_problem"]
 
-PROBLEMS: dict[str, type[Problem]] = {
-    item.kind: item
-    for module in iter_modules(__path__)
-    for item in vars(import_module(f"{__name__}.{module.name}")).values()
-    if isinstance(item, type) and issubclass(item, Problem) and item.kind
-}
+PROBLEMS: dict[str, type[Problem]] = discover(__name__, __path__, Problem, "kind")
 
 
 def load_problem(observation: Observation, device: str = "cpu") -> Problem:

@@ -6,7 +6,6 @@ A new problem is one module in this folder with one subclass of :class:`Problem`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,68 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..baselines.wiener import linear_estimate
-from ..likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
-from .flux import Moments, fit_flux_scale
+from skyscore.baselines.wiener import linear_estimate
+from skyscore.likelihoods.gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
+from skyscore.observation import Observation, Panel
+from skyscore.statistics.moments import Moments
 
-__all__ = ["Observation", "Panel", "Problem"]
+from .flux import fit_flux_scale
 
-
-@dataclass
-class Observation:
-    """Data of one problem, complete: what is needed to rebuild its likelihood and to check samples against it.
-
-    Attributes:
-        problem: kind of the problem, a key of `PROBLEMS`.
-        arrays: by name; images are (H, W) with row = +y, column = +x.
-        attrs: JSON-able: settings, units, pixel scales, `flux_scale`, `flux_offset`, and `numbers`, flat, for
-            numbers.json.
-    """
-
-    problem: str
-    arrays: dict[str, np.ndarray]
-    attrs: dict[str, Any] = field(default_factory=dict)
-
-    def keep(self, spectrum: Spectrum) -> None:
-        """Keeps a decomposition of the likelihood in physical units, so that samplers need not make it."""
-        self.arrays |= {
-            "singular_vectors": spectrum.V.float().numpy(),
-            "singular_values": spectrum.s.numpy(),
-            "coefficients": spectrum.d.numpy(),
-        }
-
-    def kept(self) -> Spectrum | None:
-        """That decomposition in float64; None if there is none."""
-        names = ("singular_vectors", "singular_values", "coefficients")
-        if names[0] not in self.arrays:
-            return None
-        return Spectrum(*(torch.as_tensor(self.arrays[name]).double() for name in names))
-
-
-@dataclass
-class Panel:
-    """One part of a figure.
-
-    Attributes:
-        image: (H, W); not-a-number where there is nothing to show. Of points: (2, N), their x and y.
-        title: above the panel.
-        scale: pixel, in units of scale_unit; not used of points.
-        unit: of the values, for the colour bar; of points, of both axes.
-        group: panels of the same group share their colour scale.
-        kind: "image" (from zero up, stretched), "spread" (from zero up, linear), "signed" (around zero) or "points"
-            (a scatter plot, such as the coverage of a Fourier plane).
-        scale_unit: "arcsec", "arcmin" or "degree".
-        marks: places to circle, [column, row] each, or None.
-    """
-
-    image: np.ndarray
-    title: str
-    scale: float
-    unit: str
-    group: str
-    kind: str = "image"
-    scale_unit: str = "arcsec"
-    marks: list[list[float]] | None = None
+__all__ = ["Problem"]
 
 
 class Problem:
@@ -90,7 +35,8 @@ class Problem:
         pixel_scale: of the unknown image (scale_unit); unit: of `to_physical`; wcs: FITS cards or None.
         look: kind of the panels that show the unknown, "image" or "signed".
         FILES: what `from_data` reads, by role; <key> in a role is the value of that setting, or any name.
-        STATED: numbers of an observation, or of samples, that captions state, in words (:mod:`skyscore.captions`).
+        STATED: numbers of an observation, or of samples, that captions state, in words
+        (:mod:`skyscore.report.captions`).
     """
 
     kind: ClassVar[str] = ""
@@ -113,7 +59,7 @@ class Problem:
 
         By the decomposition that came with the observation where there is one, else by the normal equations.
         """
-        scale, kept = self.observation.attrs["flux_scale"], self.observation.kept()
+        scale, kept = self.observation.attrs["flux_scale"], self.kept()
         if kept is not None:
             spectrum = Spectrum(kept.V, scale * kept.s, kept.d)
             return from_spectrum(spectrum.to(torch.float64, self.device), self.shape)
@@ -125,6 +71,24 @@ class Problem:
         raise NotImplementedError(
             f"problems of kind {self.kind!r} define neither likelihood nor normal equations"
         )
+
+    # ------------------------------------------------------------------ a decomposition kept in the observation
+
+    @staticmethod
+    def keep(observation: Observation, spectrum: Spectrum) -> None:
+        """Stores a decomposition of the likelihood in physical units, so that samplers need not make it."""
+        observation.arrays |= {
+            "singular_vectors": spectrum.V.float().numpy(),
+            "singular_values": spectrum.s.numpy(),
+            "coefficients": spectrum.d.numpy(),
+        }
+
+    def kept(self) -> Spectrum | None:
+        """The stored decomposition in float64; None if there is none."""
+        names, arrays = ("singular_vectors", "singular_values", "coefficients"), self.observation.arrays
+        if names[0] not in arrays:
+            return None
+        return Spectrum(*(torch.as_tensor(arrays[name]).double() for name in names))
 
     def to_physical(self, x: Tensor) -> Tensor:
         """Surface brightness in observed units of images x in prior units: flux_scale x + flux_offset."""

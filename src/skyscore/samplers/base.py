@@ -7,7 +7,6 @@ value decomposition of its whitened operator, :math:`\Sigma^{-1/2} A = U \, \mat
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -15,12 +14,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..cost import cost
-from ..diffusion.schedule import correction, geometric, predict
-from ..likelihoods import GaussianLikelihood, Spectrum
-from .counted import Counted, largest_deviation
+from skyscore.compute.cost import cost
+from skyscore.diffusion.schedule import geometric
+from skyscore.likelihoods import GaussianLikelihood, Spectrum
 
-__all__ = ["Guidance", "Sampler", "Samples"]
+from .counting import Counted, largest_deviation
+
+__all__ = ["Sampler", "Samples"]
 
 
 @dataclass
@@ -204,41 +204,3 @@ class Sampler:
         mean = (torch.where(s > 0, given / s, 0) * d + a / rho**2) / precision
         eps = (z - x) @ V / rho
         return z + (mean + eps / precision.sqrt() - z @ V) @ V.T
-
-
-class Guidance(Sampler):
-    """Samplers that replace E[x0 | x_t] by an estimate of E[x0 | x_t, y] and go down the levels with it.
-
-    Arguments:
-        churn: noise of the steps: 1 for the reverse SDE, 0 for the probability-flow ODE, between them for a part of it
-            (:mod:`skyscore.diffusion.schedule`). Noise mends what an estimate got wrong at higher levels; but where
-            steps are few, all of it leaves the samples of a learned prior too narrow.
-        correctors: Langevin steps at each level, each costing one more `posterior_denoise`.
-        tau: their size in units of sigma^2.
-    """
-
-    def __init__(self, *, churn: float = 1.0, correctors: int = 0, tau: float = 0.1, **options):
-        super().__init__(**options)
-        if not 0 <= churn <= 1:
-            raise ValueError(f"{self.name}: churn must be between 0 and 1, not {churn}")
-        self.churn, self.correctors, self.tau = churn, correctors, tau
-
-    def posterior_denoise(self, x_t: Tensor, sigma_t: float) -> Tensor:
-        """E[x0 | x_t, y], shape of x_t = `(B, D)`."""
-        raise NotImplementedError(f"{self.name} defines no posterior_denoise")
-
-    def run(self, sigmas: list[float], n: int) -> Tensor:
-        x = self.start(n, sigmas[0])
-        D = self.posterior_denoise(x, sigmas[0])
-        for s, r in self.bar(list(itertools.pairwise(sigmas))):
-            x = predict(x, D, s, r, self.noise(n), self.churn)
-            D_r = self.posterior_denoise(x, r)
-            x, D = x + correction(s, r, self.churn) * (D_r - D), D_r
-            for _ in range(self.correctors):
-                x, D = self.langevin(x, D, r)
-        return D
-
-    def langevin(self, x: Tensor, D: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """One unadjusted Langevin step x + tau sigma^2 S + sigma sqrt(2 tau) eps with S = (D - x) / sigma^2."""
-        x = x + self.tau * (D - x) + sigma * math.sqrt(2 * self.tau) * self.noise(len(x))
-        return x, self.posterior_denoise(x, sigma)

@@ -5,16 +5,10 @@ Every module of this folder is looked through for subclasses of `Simulator` with
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
+from skyscore.config.registry import discover
 
 from .base import Simulator
 
 __all__ = ["SIMULATORS", "Simulator"]
 
-SIMULATORS: dict[str, type[Simulator]] = {
-    item.kind: item
-    for module in iter_modules(__path__)
-    for item in vars(import_module(f"{__name__}.{module.name}")).values()
-    if isinstance(item, type) and issubclass(item, Simulator) and item.kind
-}
+SIMULATORS: dict[str, type[Simulator]] = discover(__name__, __path__, Simulator, "kind")

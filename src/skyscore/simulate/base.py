@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..io import InputError
+from skyscore.io import InputError
 
 __all__ = ["Simulator"]
 

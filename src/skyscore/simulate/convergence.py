@@ -160,7 +160,7 @@ def lognormal_power(power: np.ndarray, shift: float) -> np.ndarray:
 
 def patches_of_maps(n: int, pixels: int, s: dict, generator: np.random.Generator) -> np.ndarray:
     """n patches `(n, 1, pixels, pixels)` in prior units from the files `s["maps"]`."""
-    from .. import io
+    from skyscore import io
 
     factor = round(s["pixel_scale"] / s["map_scale"])
     if factor < 1 or abs(factor * s["map_scale"] / s["pixel_scale"] - 1) > 1e-3:

@@ -19,12 +19,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..baselines.wiener import linear_estimate
-from ..likelihoods import GaussianLikelihood
-from ..operators import MatrixOperator
-from ..priors import GaussianPrior
-from ..samplers import sample
-from ..seeds import generator, job_seed
+from skyscore.baselines.wiener import linear_estimate
+from skyscore.likelihoods import GaussianLikelihood
+from skyscore.operators import MatrixOperator
+from skyscore.priors import GaussianPrior
+from skyscore.samplers import sample
+from skyscore.seeds import generator, job_seed
+
 from .certificate import Certificate, certify
 from .ensemble import coverage_of, mira_of, moments_of, residuals_of, signal_to_noise
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from .mira import mira
-from .moments import (
+from .pqmass import pqmass
+from .tarp import tarp
+from .z_scores import (
     common_bias,
     error_of_mean,
     errors_by_scale,
@@ -22,8 +24,6 @@ from .moments import (
     pixel_groups,
     signal_bands,
 )
-from .pqmass import pqmass
-from .tarp import tarp
 
 __all__ = [
     "by_origin",

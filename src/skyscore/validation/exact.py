@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..likelihoods import GaussianLikelihood
-from ..operators import MatrixOperator
-from ..priors import GaussianMixturePrior
-from ..samplers import sample
-from ..seeds import generator, job_seed
+from skyscore.likelihoods import GaussianLikelihood
+from skyscore.operators import MatrixOperator
+from skyscore.priors import GaussianMixturePrior
+from skyscore.samplers import sample
+from skyscore.seeds import generator, job_seed
 
 __all__ = [
     "TASKS",

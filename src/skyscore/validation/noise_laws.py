@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..likelihoods.score import noise_score
+from skyscore.likelihoods.score import noise_score
 
 __all__ = ["GaussianLaw", "LearnedLaw", "StudentLaw", "measured_gaussian", "noise_map"]
 

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..samplers.mala import mala
+from skyscore.samplers.chains.mala import mala
+
 from .noise_laws import GaussianLaw, LearnedLaw, StudentLaw, measured_gaussian, noise_map
 from .parametric import Blob, Linearised, fisher_root
 from .tarp import tarp

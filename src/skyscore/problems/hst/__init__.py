@@ -1,0 +1,1 @@
+"""Deconvolution: HST images at the resolution of JWST."""

@@ -1,0 +1,155 @@
+"""A real scene: a stamp of an HST frame to infer it from, and perhaps NIRCam's image of the same sky as a check.
+
+The check is read by :mod:`skyscore.problems.hst.check_files`. The law of the HST noise is measured on blank sky of
+the same frame, in the rows that the learned noise is trained on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from skyscore import io
+from skyscore.simulate.sky import Sky, corners, disjoint, split_rows
+from skyscore.sky.frames import Frame, read_frame
+from skyscore.sky.noise import autocorrelation, kernel_correlation
+from skyscore.sky.wcs import sky_cards
+
+from .alignment import blank_stamps, cut, place_stamp
+from .check_files import brightness_unit, coordinates, matched, observe_unseen
+from .noise import MeasuredNoise
+from .simulated import AXES
+
+__all__ = ["ASSUMPTIONS", "observe_hst"]
+
+ASSUMPTIONS = [
+    "noise: that of the blank sky times `inflate`, the same under the object; `inflate` is all that stands for the "
+    "photon noise of its own light and for errors of the point-spread function",
+    "point-spread functions of unit sum and the width of a star of the same mosaics (those shipped, convolved with a "
+    "Gaussian where too sharp and shrunk where too broad, or a Moffat profile); their wings are assumed",
+    "the scene is dark beyond its frame; what light crosses the rim is not modelled",
+    "the background under the object is that of the sky around it",
+    "the scene in the two bands differs by one factor only (colour gradients count as error)",
+]
+KERNEL = 3  # half-side of the kernel behind the correlation of the noise [pixel]
+
+
+def covariance(frame: Frame, side: int, share: float) -> tuple[float, np.ndarray]:
+    """Mean and covariance at lags `-(side - 1)..side - 1` of the training sky, in units of the core.
+
+    The correlation is k * k with a small kernel k (positive definite, of compact support), fitted to the measured lags.
+    """
+    own = split_rows(frame.blank, "train", share)
+    z = np.where(own, frame.image / frame.std, 0.0)
+    mean = float(z[own].mean())
+    rho = kernel_correlation(autocorrelation(np.where(own, z - mean, 0.0), own, 2 * KERNEL), KERNEL)
+    xi = np.zeros((2 * side - 1, 2 * side - 1))
+    reach = min(2 * KERNEL, side - 1)
+    lags, middle = slice(side - 1 - reach, side + reach), 2 * KERNEL
+    xi[lags, lags] = (
+        rho[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1] * z[own].var()
+    )
+    return mean, xi
+
+
+def observe_hst(
+    s: dict[str, Any], files: dict[str, str], pixels: int
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and attributes of the observation; the flux scale is left at 1.
+
+    Arguments:
+        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.hst.problem`; `s["noise"]` are those of the
+        blank sky.
+        files: by role: `<band>`, `<band>_psf` and perhaps `<band>_weight`; and the same of the check, or none of it.
+        pixels: side of the scene, that of the prior.
+
+    Raises:
+        InputError: for files that cannot be used, a position outside of them, bad pixels in the stamp, or little sky.
+    """
+    band, scale = s["band"], s["scale"]
+    sky = Sky.completed(s["noise"])
+    side = s["frame_pixels"] or pixels
+    ratio = s["data_scale"] / scale
+    frame = read_frame(files, band, sky)
+    wcs = coordinates(files[band], s, "data_scale", frame.image.shape)
+    place = place_stamp(wcs, s["position"], side, frame.image.shape, files[band])
+    image, good = cut(frame, place.corner, side)
+    if not good.all():
+        raise io.InputError(
+            f"{files[band]}: {int((~good).sum())} bad pixels in the stamp; give a position or frame_pixels without"
+        )
+    factor, unit = brightness_unit(files[band], s["data_scale"])
+    mean, xi = covariance(frame, side, sky["share"])
+    psf = matched(s, files, band, s["psf_fwhm"], s["data_scale"], s["psf_scales"][0])
+    train, held_out = (
+        disjoint(corners(split_rows(frame.blank, split, sky["share"]), side), side)
+        for split in ("train", "held_out")
+    )
+    std = s["inflate"] * frame.std * factor
+    arrays = {"images": image[None] * factor, "psf": psf.psf, "xi": xi}
+    attrs = {
+        "settings": s,
+        "pixels": pixels,
+        "scale": scale,
+        "data_scale": s["data_scale"],
+        "dithers": [[0.0, 0.0]],
+        "names": [f"HST {band.upper()}", f"NIRCam {s['check'].upper()}"],
+        "noise": s["noise"],
+        "noise_std": std,
+        "noise_mean": mean,
+        "unit": unit,
+        "units": {"images": unit, "xi": "core sigma squared"},
+        "axes": AXES,
+        "flux_scale": 1.0,
+        "flux_offset": 0.0,
+        "wcs": sky_cards(place.sky, place.cd / ratio, pixels),  # along the axes of the frame
+        "assumptions": ASSUMPTIONS,
+        "numbers": {
+            "noise_variance": float(xi[side - 1, side - 1]),
+            "noise_std": std,
+            "sky_std": frame.std * factor,
+            "noise_sum_rho": float(xi.sum() / xi[side - 1, side - 1]),
+            "noise_kurtosis": kurtosis(frame.image[frame.blank]),
+            "exposures": 1,
+            "peak_snr": float(image.max() / frame.std),
+            "rim_snr": float(rim(image).mean() / frame.std),
+            **chi2_of_sky(frame, mean, xi, side),
+            "blank_share": float(frame.blank.mean()),
+            "sky_patches_train": train,
+            "sky_patches_held_out": held_out,
+            "psf_fwhm_before": psf.shipped,
+            "psf_stretch": psf.stretch,
+            "psf_gaussian_arcsec": psf.gaussian,
+        },
+    }
+    if {s["check"], f"{s['check']}_psf", f"{s['check']}_weight"} & set(files):
+        unseen = observe_unseen(s, files, frame, wcs, place, side, pixels)
+        arrays |= unseen.arrays
+        for key in ("units", "axes", "numbers"):
+            attrs[key] = attrs[key] | unseen.attrs.pop(key)
+        attrs |= unseen.attrs
+    print(", ".join(f"{key} {value:.4g}" for key, value in attrs["numbers"].items()))
+    return arrays, attrs
+
+
+def rim(image: np.ndarray) -> np.ndarray:
+    """The outermost pixels of an image."""
+    return np.concatenate((image[0], image[-1], image[1:-1, 0], image[1:-1, -1]))
+
+
+def chi2_of_sky(frame: Frame, mean: float, xi: np.ndarray, side: int) -> dict[str, float]:
+    """Median and standard deviation of chi2 per datum of 64 stamps of blank sky under the law that the samplers get.
+
+    Below one where the law raises the smallest variances: what a posterior's chi2 is to be held against.
+    """
+    r = torch.from_numpy(blank_stamps(frame, side, 64) / frame.std - mean).flatten(1)
+    chi2 = MeasuredNoise(mean, torch.from_numpy(xi)).whiten(r).square().mean(1)
+    return {"sky_chi2": float(chi2.median()), "sky_chi2_std": float(chi2.std())}
+
+
+def kurtosis(values: np.ndarray) -> float:
+    """Fourth moment over the squared second: 3 for a Gaussian."""
+    d = values - values.mean()
+    return float((d**4).mean() / (d**2).mean() ** 2)

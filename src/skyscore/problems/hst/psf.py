@@ -1,0 +1,124 @@
+r"""Point-spread functions brought to the width that stars have.
+
+Models and stacks that come with images seldom have the width of their stars: models lack the pixel and the kernel of
+drizzling, stacks of faint stars are too broad. The width is the full width at half maximum of a Moffat profile fitted
+to the star's pixels, and it is compared where it is measured: on a star put through the whole operator, pixels
+included. A PSF that is too sharp is convolved with a Gaussian (what drizzling adds is nearly one), a PSF that is too
+broad is shrunk about its middle, :math:`P(\theta) \to P(\theta / t)`, which keeps the form of its wings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.ndimage import map_coordinates
+from scipy.optimize import brentq, least_squares
+
+from skyscore.operators.sampling import exposures
+
+__all__ = ["Matched", "match_width", "moffat_width"]
+
+REACH = 8.0  # of the PSF that is kept, in its widths
+
+
+class Matched(NamedTuple):
+    """A PSF of unit sum at the scene's pixels, odd sides, and how it was made.
+
+    Attributes:
+        psf: `(n, n)`.
+        shipped: width of a star by the PSF as it came (arcsec).
+        gaussian: sigma it was convolved with (arcsec), 0 if it was too broad.
+        stretch: t, 1 if it was too sharp.
+    """
+
+    psf: np.ndarray
+    shipped: float
+    gaussian: float
+    stretch: float
+
+
+def moffat_width(image: np.ndarray, scale: float) -> float:
+    """Full width at half maximum (unit of `scale`, the pixel) of a Moffat profile fitted to the pixels of a star.
+
+    Centre, height, core and slope are free; pixels within two widths of the brightest one are used, by least squares.
+    """
+    peak = np.unravel_index(image.argmax(), image.shape)
+    y, x = (t - at for t, at in zip(np.indices(image.shape), peak, strict=True))
+    reach = 4 * np.sqrt((image > image.max() / 2).sum() / np.pi)
+    use = np.hypot(y, x) <= max(reach, 3)
+
+    def misfit(p: np.ndarray) -> np.ndarray:
+        r2 = (y[use] - p[1]) ** 2 + (x[use] - p[2]) ** 2
+        return p[0] * (1 + r2 / p[3] ** 2) ** -np.exp(np.clip(p[4], -5, 5)) - image[use] / image.max()
+
+    _, _, _, width, beta = least_squares(misfit, [1.0, 0.0, 0.0, reach / 4, 1.0], method="lm").x
+    return float(2 * abs(width) * np.sqrt(2 ** np.exp(-np.clip(beta, -5, 5)) - 1) * scale)
+
+
+def resampled(
+    psf: np.ndarray, scale: float, fine: float, half: int, stretch: float, shift: Sequence[float] = (0.0, 0.0)
+) -> np.ndarray:
+    """P((theta + shift) / stretch) at pixels of `fine`, `(2 half + 1,) * 2`, unit sum; 0 beyond the frame of P.
+
+    Arguments:
+        shift: (y, x), in pixels of `fine`.
+    """
+    t, unit = np.arange(-half, half + 1), fine / scale / stretch
+    axes = ((t + s) * unit + (n - 1) / 2 for s, n in zip(shift, psf.shape, strict=True))
+    at = np.meshgrid(*axes, indexing="ij")
+    out = map_coordinates(psf, at, order=3, mode="constant")
+    return out / out.sum()
+
+
+def blurred(psf: np.ndarray, scale: float, sigma: float) -> np.ndarray:
+    """P convolved with a Gaussian of this sigma (unit of `scale`), by its transform: right for any small sigma."""
+    ky, kx = (np.fft.fftfreq(n, scale) for n in psf.shape)
+    gain = np.exp(-2 * (np.pi * sigma) ** 2 * (ky[:, None] ** 2 + kx**2))
+    return np.fft.ifft2(np.fft.fft2(psf) * gain).real
+
+
+def match_width(
+    psf: np.ndarray,
+    scale: float,
+    fine: float,
+    coarse: float,
+    fwhm: float,
+    shift: Sequence[float] = (0.0, 0.0),
+) -> Matched:
+    """The PSF with which a star has the width `fwhm` at pixels of `coarse`, in a scene of pixels `fine` (arcsec).
+
+    Values of the scene are its brightness at the middle of its pixels: a star is one bright pixel, and the width of the
+    pixel is in the PSF, once.
+
+    Arguments:
+        psf: as shipped, on pixels of `scale`, its centre on the middle pixel.
+        shift: (y, x) of the image's pixels against the scene's, in pixels of `fine`; within the PSF it blurs nothing.
+
+    Raises:
+        ValueError: if no Gaussian of half the width, and no shrinking to a third, gives it.
+    """
+    half = int(np.ceil(min(REACH * fwhm, min(psf.shape) // 2 * scale) / fine))
+    side = 2 * int(np.ceil(3 * fwhm / coarse)) + 1
+    star = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
+    star[..., 1, 1] = 1
+
+    def made(stretch: float, sigma: float, shift: Sequence[float] = (0.0, 0.0)) -> np.ndarray:
+        return resampled(blurred(psf, scale, sigma) if sigma else psf, scale, fine, half, stretch, shift)
+
+    def width(stretch: float = 1.0, sigma: float = 0.0) -> float:
+        P = torch.from_numpy(made(stretch, sigma))
+        image = exposures(P, (3, 3), fine, (side, side), coarse)(star)
+        return moffat_width(image[0, 0].numpy(), coarse)
+
+    shipped, stretch, sigma = width(), 1.0, 0.0
+    try:
+        if shipped > fwhm:
+            stretch = brentq(lambda t: width(stretch=t) - fwhm, 1 / 3, 1.0, xtol=1e-3)
+        else:
+            sigma = brentq(lambda v: width(sigma=v) - fwhm, 0.0, fwhm / 2, xtol=1e-4)
+    except ValueError as error:
+        raise ValueError(f"no PSF of width {fwhm} arcsec can be made of one of {shipped:.3f}") from error
+    return Matched(made(stretch, sigma, shift), shipped, sigma, stretch)

@@ -1,0 +1,1 @@
+"""Weak lensing: convergence from the shapes of galaxies."""

@@ -1,0 +1,1 @@
+"""Strong lensing: the galaxy behind a gravitational lens."""

@@ -1,0 +1,1 @@
+"""Radio interferometry: images from visibilities."""

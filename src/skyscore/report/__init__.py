@@ -1,0 +1,1 @@
+"""What reports and pages say of numbers: captions in words, and tables."""

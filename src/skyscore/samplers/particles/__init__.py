@@ -1,0 +1,1 @@
+"""Samplers that carry weighted particles and resample them."""

@@ -1,0 +1,1 @@
+"""Samplers that alternate between the data and the prior."""

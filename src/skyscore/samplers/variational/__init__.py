@@ -1,0 +1,1 @@
+"""Samplers that fit a law to the posterior."""

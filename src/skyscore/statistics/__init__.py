@@ -1,0 +1,1 @@
+"""Statistics of images: power spectra, cosine modes, moments."""
