@@ -1,4 +1,4 @@
-"""A survey in parts (docs/scaling.md): what a part holds, that it runs, and that samples do not depend on it."""
+"""A survey in parts (docs/how-to/clusters.md): what a part holds, that one runs, and samples that ignore the parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_observation_is_in_one_part_and_its_files_are_found(tmp_path, monk
     (tmp_path / "mine" / "image.fits").write_text("here")
     files = {"image": "mine/image.fits", "psf": "/elsewhere/psf.fits"}
     config = {"seed": 3, "problems": {f"lens{i}": {"kind": "lens", "files": files} for i in range(5)}}
-    found = survey.split(config, "parts", 2)
+    found = survey.split(config, "parts", 2, ROOT)
     assert [path.name for path in found] == ["00000", "00001", "00002"]
     written = [yaml.safe_load((path / "part.yaml").read_text()) for path in found]
     assert [list(part["problems"]) for part in written] == [["lens0", "lens1"], ["lens2", "lens3"], ["lens4"]]
@@ -33,7 +33,7 @@ def test_every_observation_is_in_one_part_and_its_files_are_found(tmp_path, monk
     own = written[2]["problems"]["lens4"]["files"]
     assert (found[2] / own["image"]).read_text() == "here" and own["psf"] == "/elsewhere/psf.fits"
     assert (found[0] / "weights").resolve() == ROOT / "weights"
-    survey.split(config, "parts", 2)  # again, over what is there
+    survey.split(config, "parts", 2, ROOT)  # again, over what is there
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_cannot_be_split_is_one_line(text, said, tmp_path, monkeypatch, cap
 @pytest.mark.slow
 def test_samples_do_not_depend_on_the_parts(tmp_path):
     def samples(size, name):
-        found = survey.split(SURVEY, tmp_path / str(size), size)
+        found = survey.split(SURVEY, tmp_path / str(size), size, ROOT)
         here = next(path for path in found if name in (path / "part.yaml").read_text())
         wanted = f"results/demo/{name}/cla/posterior.h5"
         done = subprocess.run(
@@ -81,7 +81,7 @@ def test_samples_do_not_depend_on_the_parts(tmp_path):
 def test_the_bench_of_a_survey_scales_one_lens(monkeypatch):
     monkeypatch.setattr(bench_survey, "SIDES", {"cpu": (16,)})
     config = check_config(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
-    found = survey.bench_survey(config, "cpu")
+    found = bench_survey.bench_survey(config, "cpu")
     hours = 1e5 * (found["prepare_s_16"] + 100 * found["s_per_sample_16"]) / 3600
     assert found["hours_16"] == pytest.approx(hours) and found["terabytes_16"] == pytest.approx(
         1e7 * 1024 / 1e12

@@ -1,7 +1,8 @@
-"""Side by side with azula, in one run: the same network, steps and problem; and the same exact posteriors.
+"""Comparison with azula in one run: the same network, steps and problem, and the same exact posteriors.
 
-azula (github.com/probabilists/azula, MIT, by the authors of MMPS) is a library of diffusion samplers. It is no
-dependency: `make bench` installs it (requirements.bench.lock) without its own, which have no build for the CPU.
+azula (github.com/probabilists/azula, MIT, by the authors of MMPS) is a library of diffusion samplers. It is not a
+dependency: `make bench` installs it (requirements.bench.lock) without its own dependencies, which have no build for
+the CPU.
 """
 
 from __future__ import annotations
@@ -15,29 +16,30 @@ from torch import Tensor
 
 from benchmarks.scaling import clock, problem
 from skyscore.samplers import Samples, sample
-from skyscore.samplers.counting import Counted
+from skyscore.samplers.counting import CountedPrior
 from skyscore.validation.exact import floor, make_prior, make_task, sliced_wasserstein
 
 __all__ = ["bench_azula"]
 
-SIGMA = (0.01, 10.0)  # noise levels of both, first and last [prior units]
-CG = 4  # steps of conjugate gradients of both
+SIGMA = (0.01, 10.0)  # last and first noise level of both libraries [prior units]
+CG = 4  # conjugate-gradient steps of both libraries
 TASKS = ("blur", "fourier", "inpainting")
-PRIORS, STEPS, SAMPLES, REPEATS = 2, 100, 512, 4  # of the exact posteriors
+PRIORS, STEPS, SAMPLES, REPEATS = 2, 100, 512, 4  # for the exact posteriors
 
 
 def bench_azula(network: dict, device: str, n: int = 32, steps: int = 24) -> dict[str, float]:
-    """Of MMPS and PiGDM, each as both libraries have it, with as many levels and conjugate-gradient steps:
+    """MMPS and PiGDM in both libraries, with the same number of levels and conjugate-gradient steps.
 
-    `<sampler>_s`, `<sampler>_azula_s`: seconds for a posterior sample of the network, 32 pixels, 64 data;
-    `<sampler>_evaluations`, `<sampler>_azula_evaluations`: what they spent on it, forward passes of the network;
-    `<sampler>_ratio`, `<sampler>_azula_ratio`: sliced Wasserstein distance to exact posteriors over the floor, the mean
-    of three tasks with two priors. Empty where azula is not installed.
+    Returns:
+        `<sampler>_s`, `<sampler>_azula_s`: seconds per posterior sample of the network, 32 pixels, 64 data;
+        `<sampler>_evaluations`, `<sampler>_azula_evaluations`: forward passes of the network per sample;
+        `<sampler>_ratio`, `<sampler>_azula_ratio`: sliced Wasserstein distance to exact posteriors divided by the
+        floor, averaged over three tasks with two priors. The dictionary is empty if azula is not installed.
     """
     try:
         import azula  # noqa: F401
     except ImportError:
-        print("  azula is not installed: pip install --no-deps -r requirements.bench.lock")
+        print("  azula is not installed; run: pip install --no-deps -r requirements.bench.lock")
         return {}
     found: dict[str, float] = {}
     prior, likelihood = problem(network, device)
@@ -54,7 +56,7 @@ def bench_azula(network: dict, device: str, n: int = 32, steps: int = 24) -> dic
 
 
 def in_turns(runs: dict[str, Callable[[], Any]], device: str, repeats: int = 3) -> dict[str, float]:
-    """Median seconds of each, run one after the other after a first round that warms up."""
+    """Median seconds of each function; they run in turns, after a first round for warming up."""
     times: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(repeats + 1):
         for key, run in runs.items():
@@ -65,7 +67,7 @@ def in_turns(runs: dict[str, Callable[[], Any]], device: str, repeats: int = 3) 
 
 
 def ratio_to_floor(name: str, run: Callable) -> float:
-    """Mean over tasks and priors of the distance to exact draws, over that between two sets of them."""
+    """Distance to exact draws relative to that between two sets of exact draws, averaged over tasks and priors."""
     ratios = []
     for seed in range(PRIORS):
         prior = make_prior(seed)
@@ -81,13 +83,14 @@ def ratio_to_floor(name: str, run: Callable) -> float:
 
 
 def ours(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Samples:
+    """Samples of skyscore."""
     options = {"cg_steps": CG} if name == "mmps" else {}
     low, high = SIGMA
     return sample(name, prior, likelihood, n, steps=steps, sigma_min=low, sigma_max=high, **options)
 
 
 def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Samples:
-    """Samples of azula: its MMPS and PiGDM, both in its ancestral (DDPM) steps."""
+    """Samples of azula: its MMPS and PiGDM, both with its ancestral (DDPM) steps."""
     from azula.denoise import Denoiser, DiracPosterior
     from azula.guidance import MMPSDenoiser, PGDMSampler
     from azula.linalg.covariance import IsotropicCovariance
@@ -104,7 +107,7 @@ def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Sample
 
     matrix, y = likelihood.operator.A, likelihood.y
     variance, grid = float(likelihood.std) ** 2, {"steps": steps, "silent": True}
-    counted, denoiser = Counted(prior, prior.shape), Shared()
+    counted, denoiser = CountedPrior(prior, prior.shape), Shared()
     if name == "mmps":
         covariance = IsotropicCovariance(variance)
         guided = MMPSDenoiser(denoiser, y, lambda x: x @ matrix.T, covariance, solver="cg", iterations=CG)
@@ -113,6 +116,5 @@ def theirs(name: str, prior: Any, likelihood: Any, n: int, steps: int) -> Sample
         inverse = torch.linalg.pinv(matrix)
         sampler = PGDMSampler(denoiser, y, lambda x: x @ matrix.T, lambda v: v @ inverse.T, eta=1.0, **grid)
     x = sampler.init((n, math.prod(prior.shape)), device=y.device)
-    return Samples(
-        sampler(x).reshape(n, *prior.shape), counted.nfe / n, nvjp=math.nan
-    )  # products are not counted
+    # azula does not count vector-Jacobian products
+    return Samples(sampler(x).reshape(n, *prior.shape), counted.nfe / n, nvjp=math.nan)

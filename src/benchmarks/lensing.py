@@ -1,4 +1,4 @@
-"""How much faster the sparse lensing operator is than simulating the same image through `caustics`."""
+"""Speed of the sparse lensing operator, compared with a simulation of the same image by `caustics`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ LENS = dict(theta_E=1.3, q=0.7, phi=0.6, x0=0.05, y0=-0.03, gamma_1=0.03, gamma_
 def bench_lensing(pixels: int = 64, repeats: int = 30, subpixels: int = 4) -> dict[str, float]:
     """Times (milliseconds, median of `repeats`) of one image of `pixels` squared, float32, with a 15 x 15 PSF.
 
-    Both integrate every pixel over `subpixels` squared Gauss-Legendre rays of the same bilinear source. Keys:
-    `caustics_ms`, `forward_ms`, `adjoint_ms`, `batch16_ms`, `ratio` (caustics / forward), `difference` (largest,
-    relative to the brightest pixel).
+    Both integrate every pixel over `subpixels` squared Gauss-Legendre rays of the same bilinear source.
+
+    Returns:
+        `caustics_ms`, `forward_ms`, `adjoint_ms`, `batch16_ms`, `ratio` (caustics / forward), and `difference`
+        (largest, relative to the brightest pixel).
     """
     import caustics
 
@@ -57,7 +59,7 @@ def bench_lensing(pixels: int = 64, repeats: int = 30, subpixels: int = 4) -> di
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median wall time of a call in milliseconds, after one that is not counted."""
+    """Median wall time of a call in milliseconds, after one warm-up call."""
     call()
     seconds = []
     for _ in range(repeats):

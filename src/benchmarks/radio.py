@@ -1,4 +1,4 @@
-"""What a gradient of the radio likelihood costs by its Toeplitz kernel, and what a non-uniform transform costs."""
+"""Cost of a gradient of the radio likelihood with the Toeplitz kernel, and of a non-uniform Fourier transform."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ __all__ = ["bench_radio"]
 
 
 def bench_radio(pixels: int = 64, visibilities: int = 100_000, repeats: int = 200) -> dict[str, float]:
-    """Times (milliseconds, median of `repeats`) of one image of `pixels` squared, float32, on one thread: arrays this
-    small gain nothing from a second one, and on a busy machine lose much by waiting for it.
+    """Times (milliseconds, median of `repeats`) of one image of `pixels` squared, float32, on one thread.
 
-    Keys: `gradient_ms` (A' W A x - b by the Toeplitz kernel), `gradient_batch16_ms`, `forward_ms` and `adjoint_ms`
-    (non-uniform transforms of `visibilities` baselines), `difference` (of the two gradients, relative, in float64).
+    Arrays of this size gain nothing from a second thread, and on a busy machine lose much by waiting for it.
+
+    Returns:
+        `gradient_ms` (A' W A x - b by the Toeplitz kernel), `gradient_batch16_ms`, `forward_ms` and `adjoint_ms`
+        (non-uniform transforms of `visibilities` baselines), and `difference` (of the two gradients, relative, in
+        float64).
     """
     g, scale = np.random.default_rng(0), 0.05
     uv = g.normal(size=(visibilities, 2)).clip(-3, 3) * 6.4e5

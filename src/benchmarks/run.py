@@ -1,7 +1,7 @@
 """Benchmarks: `python -m benchmarks.run` writes results/bench.json.
 
-Timings depend on the machine and on what else runs there; they are kept with the machine's description and are never
-asserted by a test. Each ratio compares two things measured in turns in one process.
+Timings depend on the machine and its load. They are stored with a description of the machine, and no test asserts
+them. Each ratio compares two things that were measured in turns in one process.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.scaling import (
 from benchmarks.survey import bench_planning, bench_survey
 from skyscore import io
 from skyscore.compute.devices import pick_device
+from skyscore.compute.precision import autocast, pick_precision
 from skyscore.config.settings import check_config
 from skyscore.diffusion.network import Denoiser, placed
 from skyscore.diffusion.training import denoising_loss, train
@@ -44,17 +45,21 @@ ROOT = Path(__file__).resolve().parents[2]
 def bench_training(
     prior: dict, pixels: int, device: str, steps: int = 20, rounds: int = 5
 ) -> dict[str, float]:
-    """Training steps per second over those of a bare forward and backward pass of the same loss, median of rounds."""
+    """Training steps per second relative to a bare forward and backward pass of the same loss, median of rounds.
+
+    Returns:
+        `ratio_to_bare_loop`, `step_ms` and `bare_step_ms`.
+    """
     settings = {**prior["training"], "steps": 10**9, "checkpoint_every": 10**9}
     images = torch.rand(256, 1, pixels, pixels)
     model = Denoiser(pixels, 0.14, prior["network"])
-    precision = {"bfloat16": torch.bfloat16, "float32": torch.float32}[settings["precision"]]
+    precision = pick_precision(settings["precision"], device).name
     generator = torch.Generator(device).manual_seed(0)
 
     def bare() -> None:
         x = images[: settings["batch"]].to(device)
         for _ in range(steps):
-            with torch.autocast(device, precision, enabled=precision != torch.float32):
+            with autocast(device, precision):
                 loss = denoising_loss(model, x, settings, generator)
             loss.backward()
             model.zero_grad(set_to_none=True)
@@ -64,7 +69,7 @@ def bench_training(
         model, _ = train(images, model, settings, 0, None, device, progress=False, stop_after=steps)
         model = placed(model, device).train().requires_grad_(True)
 
-    full()  # moves the model and warms up
+    full()  # moves the model to the device and warms up
     bare_times, full_times = [], []
     for _ in range(rounds):
         for call, times in ((bare, bare_times), (full, full_times)):
@@ -76,7 +81,13 @@ def bench_training(
 
 
 def bench_samplers(prior: dict, pixels: int, device: str, n: int = 64, steps: int = 10) -> dict[str, float]:
-    """Wall time over (evaluations x a bare network call), and over bare vector-Jacobian products with gradients."""
+    """Wall time of samplers divided by (evaluations x the time of a bare network call).
+
+    The unit of samplers with gradients is a bare call with a vector-Jacobian product.
+
+    Returns:
+        `<sampler>_overhead`, `evaluation_ms` and `evaluation_with_vjp_ms`.
+    """
     network = NeuralPrior(placed(Denoiser(pixels, 0.14, prior["network"]), device))
     operator = MatrixOperator(torch.randn(64, pixels**2, device=device) / pixels, network.shape)
     likelihood = GaussianLikelihood(operator, torch.randn(64, device=device), 0.1)

@@ -1,4 +1,4 @@
-"""Benchmarks of scaling: evaluations by pixels and batch, seconds per sample of samplers, observations in one run."""
+"""Benchmarks of scaling: evaluations by image size and batch, seconds per sample, many observations in one run."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ SAMPLERS = {
 
 
 def clock(device: str) -> float:
-    """Seconds, after all work handed to the device is done."""
+    """Seconds, after all work of the device has finished."""
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def median_seconds(call: Callable[[], object], device: str, repeats: int = 5) -> float:
-    """Median time of a call, after one that warms up."""
+    """Median time of a call in seconds, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):
@@ -54,7 +54,7 @@ def median_seconds(call: Callable[[], object], device: str, repeats: int = 5) ->
 
 
 def evaluations(network: NeuralPrior, n: int, device: str) -> tuple[Callable, Callable]:
-    """An evaluation of n images, and one with a vector-Jacobian product."""
+    """Two functions: an evaluation of n images, and one with a vector-Jacobian product."""
     x, sigma = torch.randn(n, *network.shape, device=device), torch.ones(n, device=device)
 
     def evaluate() -> None:
@@ -69,9 +69,9 @@ def evaluations(network: NeuralPrior, n: int, device: str) -> tuple[Callable, Ca
 
 
 def bench_network(network: dict, device: str) -> dict[str, float]:
-    """Evaluations per second, plain and with a vector-Jacobian product: by pixels on a side, and by batch at the least.
+    """Evaluations per second, plain and with a vector-Jacobian product, by image size; by batch for small images.
 
-    The network is that of the configuration at every size: its grid grows with the image.
+    The network is that of the configuration at every size; its grid grows with the image.
     """
     found = {}
     for pixels in SIDES:
@@ -86,9 +86,13 @@ def bench_network(network: dict, device: str) -> dict[str, float]:
 
 
 def bench_compiled(network: dict, device: str, n: int = 64) -> dict[str, float]:
-    """What `torch.compile` makes of the network: seconds to compile it for evaluations, and the time of one over that
-    without; on a GPU with CUDA graphs. The same with a vector-Jacobian product, which no sampler compiles. Nothing
-    where it cannot be compiled."""
+    """Effect of `torch.compile` on the network, with CUDA graphs on a GPU.
+
+    Returns:
+        `compile_s`, seconds to compile; `evaluation_time_ratio`, time of an evaluation relative to the uncompiled
+        network; `with_vjp_time_ratio`, the same with a vector-Jacobian product, which no sampler compiles. Empty if
+        the network cannot be compiled.
+    """
     prior = NeuralPrior(placed(Denoiser(SIDES[0], 0.14, network), device))
     evaluate, differentiate = evaluations(prior, n, device)
     plain, vjp = (median_seconds(call, device) for call in (evaluate, differentiate))
@@ -103,7 +107,7 @@ def bench_compiled(network: dict, device: str, n: int = 64) -> dict[str, float]:
 
 
 def problem(network: dict, device: str, observations: int = 1) -> tuple[NeuralPrior, GaussianLikelihood]:
-    """An untrained prior of 32 pixels, and blurred data of so many images."""
+    """An untrained prior of 32 pixels on a side, and linear data of this many images."""
     prior = NeuralPrior(placed(Denoiser(SIDES[0], 0.14, network), device))
     g = torch.Generator().manual_seed(0)
     A = torch.randn(64, SIDES[0] ** 2, generator=g) / SIDES[0]
@@ -115,8 +119,10 @@ def problem(network: dict, device: str, observations: int = 1) -> tuple[NeuralPr
 
 
 def seconds_per_sample(network: dict, device: str, n: int = 32, steps: int = 24) -> dict[str, float]:
-    """Wall time for each independent sample of 24 levels (of the samples that are left, where a population shares
-    ancestors): `<sampler>_s_per_sample`."""
+    """Wall time per independent sample with 24 levels: `<sampler>_s_per_sample`.
+
+    For populations that share ancestors, only surviving samples count.
+    """
     prior, likelihood = problem(network, device)
     found = {}
     for name, options in SAMPLERS.items():
@@ -128,7 +134,7 @@ def seconds_per_sample(network: dict, device: str, n: int = 32, steps: int = 24)
 
 
 def bench_observations(network: dict, device: str, observations: int = 16, n: int = 4) -> dict[str, float]:
-    """Time of one run over many observations, over that of the same runs one by one."""
+    """Time of one run over many observations, relative to separate runs."""
     prior, together = problem(network, device, observations)
     options = {"steps": 10, "sigma_max": 10.0}
 

@@ -1,4 +1,4 @@
-"""Benchmarks of a survey: what a hundred samples of each of many lenses cost, and what planning their jobs costs."""
+"""Benchmarks of a survey: the cost of a hundred samples of each of many lenses, and of planning their jobs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ __all__ = ["bench_planning", "bench_survey"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = {"cpu": (32, 64), "cuda": (32, 64, 128)}  # 128: 16,384 singular vectors, for a GPU
-SURVEY, EACH = 100_000, 100  # lenses, samples of each
-PLANNED = (10, 100)  # lenses in one configuration
+SURVEY, EACH = 100_000, 100  # number of lenses, samples per lens
+PLANNED = (10, 100)  # number of lenses in one configuration
 
 
 def bench_survey(config: Mapping[str, Any], device: str) -> dict[str, float]:
-    """A simulated lens by the default sampler of lenses, at growing numbers of pixels, and that for a survey.
+    """Cost of a simulated lens with the default sampler of lenses, for several image sizes, and of a whole survey.
 
-    Keys end with the pixels on a side: `prepare_s` (operator and its singular vectors, once per lens), `s_per_sample`,
-    and for a survey of 1e5 lenses with 100 samples each `hours` of a machine like this and `terabytes` of samples in
-    float32. The prior is a plain network, that of the configuration at every size, untrained.
+    Keys end with the pixels on a side: `prepare_s` (operator and its singular vectors, once per lens),
+    `s_per_sample`, and for a survey of 1e5 lenses with 100 samples each `hours` on a machine like this and
+    `terabytes` of samples in float32. The prior is a plain untrained network, that of the configuration at every
+    size.
     """
     lens = config["problems"]["lens"]
     settings = {k: v for k, v in lens.items() if k not in ("kind", "data", "files")}
@@ -42,7 +43,7 @@ def bench_survey(config: Mapping[str, Any], device: str) -> dict[str, float]:
     for pixels in SIDES[device]:
         prior = NeuralPrior(placed(Denoiser(pixels, 0.14, network), device))
         images = SIMULATORS["galaxies"].simulate(8, pixels, looks, 0)
-        # pixels of the data as small as those of the source ask for
+        # data pixels that are small enough for the source pixels
         observed = PROBLEMS["lens"].simulate(
             settings | {"image_pixels": 2 * pixels, "image_scale": 0.09 * 32 / pixels}, images, 0
         )
@@ -65,8 +66,11 @@ def bench_survey(config: Mapping[str, Any], device: str) -> dict[str, float]:
 
 
 def bench_planning(config: Mapping[str, Any]) -> dict[str, float]:
-    """What Snakemake takes for itself: `plan_s_<n>` until the jobs of n lenses are planned, `job_s_<n>` what each job
-    of a cluster spends on the configuration of all n before it starts; `import_s`, loading the library.
+    """Time that Snakemake itself takes.
+
+    Returns:
+        `plan_s_<n>`, seconds until the jobs of n lenses are planned; `job_s_<n>`, seconds that each cluster job
+        spends on the configuration of all n lenses before it starts; `import_s`, seconds to load the library.
     """
     found, lens = {}, config["problems"]["lens"]
     sampler = lens["samplers"][0]
@@ -93,7 +97,7 @@ def planned(path: Path, wanted: list[str]) -> float:
 
 
 def seconds(command: list[str], repeats: int = 3) -> float:
-    """Median wall time of a command."""
+    """Median wall time of a command in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -1,10 +1,10 @@
-"""The SHA-256 of every file that the workflow writes, beside it: `posterior.h5` and `.posterior.h5.sha256`.
+"""SHA-256 checksums of all files that the workflow writes, stored beside them: `posterior.h5`, `.posterior.h5.sha256`.
 
-A line of `sha256sum`, so that `sha256sum --check .posterior.h5.sha256` checks it too. The file with the sum carries the
-time at which its file was written: who finds the two times equal may trust that nothing has happened since. A file
-without a sum is taken as it is.
+The checksum file is a line of `sha256sum`, so that `sha256sum --check .posterior.h5.sha256` works too. It carries the
+modification time of its file: equal times mean that the file has not changed since. A file without a checksum is
+accepted.
 
-Uses the standard library only, since it runs where Snakemake does, outside the environments of the rules.
+Uses only the standard library, because it runs with Snakemake, outside the environments of the rules.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ __all__ = ["beside", "damage", "damaged_in", "digest_of", "forget", "move", "sea
 
 
 def beside(path: str | Path) -> Path:
-    """Where the sum of a file is."""
+    """Path of the checksum file of a file."""
     path = Path(path)
     return path.with_name(f".{path.name}.sha256")
 
 
 def digest_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget(path: str | Path) -> None:
+    """Deletes the checksum file of a file."""
     beside(path).unlink(missing_ok=True)
 
 
 def seal(path: str | Path, digest: str) -> None:
-    """Write the sum of a file, atomically.
+    """Writes the checksum file of a file, atomically.
 
-    Between a new file's rename and this one there is no sum at all (`forget` comes before both): a kill in between
-    leaves a file that is taken as it is, never a good one that looks damaged.
+    Between the rename of a new file and this call there is no checksum at all (`forget` comes before both). A kill in
+    between leaves a file that is accepted, never an intact file that looks damaged.
     """
     path, temporary = Path(path), beside(path).with_suffix(f".{os.getpid()}.part")
     try:
@@ -49,13 +51,13 @@ def seal(path: str | Path, digest: str) -> None:
 
 
 def stamp(path: Path, sum_: Path) -> None:
-    """Give the sum the time of its file."""
+    """Sets the modification time of the checksum file to that of its file."""
     time = path.stat().st_mtime_ns
     os.utime(sum_, ns=(time, time))
 
 
 def move(path: str | Path, to: str | Path) -> None:
-    """Rename a file and its sum; a kill in between leaves files without a sum, not with a wrong one."""
+    """Renames a file and its checksum file; a kill in between leaves files without a checksum, not with a wrong one."""
     forget(to)
     os.replace(path, to)
     if beside(path).exists():
@@ -65,10 +67,11 @@ def move(path: str | Path, to: str | Path) -> None:
 
 
 def damage(path: str | Path, thorough: bool = True) -> str | None:
-    """What is wrong with a file, None if nothing is (or if it has no sum).
+    """The damage of a file in words, or None if it is intact or has no checksum.
 
     Arguments:
-        thorough: compute the sum in any case; else only if the file was changed after it was sealed.
+        path: the file.
+        thorough: compute the checksum in any case; otherwise only if the modification times differ.
     """
     path, sum_ = Path(path), beside(path)
     try:
@@ -77,18 +80,18 @@ def damage(path: str | Path, thorough: bool = True) -> str | None:
         expected = sum_.read_text(encoding="utf-8", errors="replace").split()
     except OSError:
         return None
-    if not expected or len(expected[0]) != 64:  # the sum itself is damaged: it says nothing
+    if not expected or len(expected[0]) != 64:  # the checksum file itself is damaged
         return None
     found = digest_of(path)
     if found != expected[0]:
-        return f"SHA-256 {found[:12]}... where {expected[0][:12]}... was written"
-    with contextlib.suppress(OSError):  # a read-only folder
+        return f"SHA-256 is {found[:12]}..., but {expected[0][:12]}... was written"
+    with contextlib.suppress(OSError):  # the folder can be read-only
         stamp(path, sum_)
     return None
 
 
 def damaged_in(folder: str | Path, thorough: bool = True) -> Iterator[tuple[Path, str]]:
-    """Every file below a folder that is not what was written, and what is wrong with it."""
+    """All damaged files below a folder, each with its damage in words; arguments as for :func:`damage`."""
     for sum_ in sorted(Path(folder).rglob(".*.sha256")):
         path = sum_.with_name(sum_.name.removeprefix(".").removesuffix(".sha256"))
         if path.is_file() and (reason := damage(path, thorough)):

@@ -1,6 +1,7 @@
-"""What passes between the parts of the library: an observation, a panel of a figure, and what a problem looks like.
+"""Data classes shared by all parts of the library: observations, panels of figures, and protocols.
 
-No module of the library is imported here and torch is not needed, so that readers, writers and figures can use it.
+This module imports no other module of the library and does not need torch, so that readers, writers and figures can
+use it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Observation", "Panel", "ProblemLike", "SamplesLike"]
+__all__ = ["Observation", "Panel", "PriorLike", "ProblemLike", "SamplesLike"]
 
 
 @dataclass
 class Observation:
-    """Data of one problem, complete: what is needed to rebuild its likelihood and to check samples against it.
+    """Data of one problem, complete: enough to rebuild its likelihood and to check samples against it.
 
     Attributes:
         problem: kind of the problem, a key of `PROBLEMS`.
-        arrays: by name; images are (H, W) with row = +y, column = +x.
-        attrs: JSON-able: settings, units, pixel scales, `flux_scale`, `flux_offset`, and `numbers`, flat, for
-            numbers.json.
+        arrays: arrays by name; images are `(H, W)` with row = +y, column = +x.
+        attrs: JSON-serialisable attributes: settings, units, pixel scales, `flux_scale`, `flux_offset`, and
+            `numbers`, a flat dictionary for numbers.json.
     """
 
     problem: str
@@ -34,18 +35,18 @@ class Observation:
 
 @dataclass
 class Panel:
-    """One part of a figure.
+    """One panel of a figure.
 
     Attributes:
-        image: (H, W); not-a-number where there is nothing to show. Of points: (2, N), their x and y.
-        title: above the panel.
-        scale: pixel, in units of scale_unit; not used of points.
-        unit: of the values, for the colour bar; of points, of both axes.
+        image: image `(H, W)`, NaN where there is no value; for points their x and y, `(2, N)`.
+        title: text above the panel.
+        scale: pixel size, in units of scale_unit; not used for points.
+        unit: unit of the values, for the colour bar; for points, unit of both axes.
         group: panels of the same group share their colour scale.
-        kind: "image" (from zero up, stretched), "spread" (from zero up, linear), "signed" (around zero) or "points"
-            (a scatter plot, such as the coverage of a Fourier plane).
+        kind: "image" (from zero upwards, stretched), "spread" (from zero upwards, linear), "signed" (around zero) or
+            "points" (a scatter plot, such as the coverage of a Fourier plane).
         scale_unit: "arcsec", "arcmin" or "degree".
-        marks: places to circle, [column, row] each, or None.
+        marks: positions to circle, [column, row] each, or None.
     """
 
     image: np.ndarray
@@ -58,8 +59,16 @@ class Panel:
     marks: list[list[float]] | None = None
 
 
+class PriorLike(Protocol):
+    """A prior as samplers use it; :mod:`skyscore.priors` has several."""
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """E[x0 | x0 + sigma z = x], shape of x, `(B, *in_shape)`; sigma is a number or has shape `(B,)`."""
+        ...
+
+
 class ProblemLike(Protocol):
-    """What a file of samples says about the problem they belong to; :class:`skyscore.problems.base.Problem` has it."""
+    """The properties of a problem that a file of samples stores, as in :class:`skyscore.problems.base.Problem`."""
 
     pixel_scale: float
     scale_unit: str
@@ -67,12 +76,12 @@ class ProblemLike(Protocol):
     wcs: dict[str, Any] | None
 
     def to_physical(self, x: Tensor) -> Tensor:
-        """Images in physical units from images x in prior units."""
+        """Images in physical units, given images x in prior units; shape of x."""
         ...
 
 
 class SamplesLike(Protocol):
-    """Posterior samples to be written; :class:`skyscore.samplers.Samples` has it."""
+    """Posterior samples as writers use them, such as :class:`skyscore.samplers.Samples`."""
 
     x: Tensor
     nfe: float

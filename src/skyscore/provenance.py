@@ -1,9 +1,9 @@
-"""Where a result came from: code revision, settings, seed, versions, machine and wall time.
+"""The origin of a result: code revision, settings, seed, versions, machine and wall time.
 
-`provenance()` returns one flat, JSON-able dictionary. It is stored as ``attrs["provenance"]`` of every HDF5 file, in
-the header cards of every FITS file, in the metadata of every figure and under ``"provenance"`` in every JSON file.
-Two hashes tell what was asked for: ``config_hash`` covers the whole resolved configuration of the run (what
-`decisive` leaves of it), ``settings_hash`` the settings of this one job.
+`provenance()` returns one flat, JSON-serialisable dictionary. It is stored as ``attrs["provenance"]`` of every HDF5
+file, in the header cards of every FITS file, in the metadata of every figure and under ``"provenance"`` in every JSON
+file. Two hashes identify what was requested: ``config_hash`` covers the resolved configuration of the run (the part
+that `decisive` returns), ``settings_hash`` the settings of this job.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ from typing import Any
 
 __all__ = ["begin", "decisive", "fingerprint", "fits_cards", "provenance"]
 
-# where the results go and where the bytes of a download come from decide no number
+# keys without influence on numbers: folders, the source of downloads, the target
 INCIDENTAL = ("pathvars", "mirror", "target")
 PACKAGES = ("numpy", "torch", "scipy", "astropy", "caustics", "h5py", "safetensors", "matplotlib", "pqm")
 
-# Set once per job by `begin`; a script that is called as a plain function has neither a configuration nor a start.
+# Set once per job by `begin`; a script that is called as a plain function has neither configuration nor start time.
 _job: dict[str, Any] = {"config": None, "start": None, "rule": None}
 
 
 def begin(config: Mapping | None = None, rule: str | None = None) -> None:
-    """Start the job's clock and remember the resolved configuration that `provenance` fingerprints."""
+    """Starts the clock of a job and stores the resolved configuration for `provenance`."""
     _job.update(config=config, rule=rule, start=time.perf_counter())
 
 
 def decisive(config: Mapping) -> dict[str, Any]:
-    """The part of a configuration that decides numbers: what the hash in every result's provenance covers."""
+    """The part of a configuration that determines numbers, which is what the hash in the provenance covers."""
     return {key: value for key, value in config.items() if key not in INCIDENTAL}
 
 
 def fingerprint(settings: Any) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of `settings` written as canonical JSON."""
+    """First 16 hexadecimal digits of the SHA-256 of `settings`, written as canonical JSON."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
 def git_revision(file: Path = Path(__file__)) -> tuple[str, bool | None]:
-    """Commit of the working tree that holds this file and whether tracked files differ from it.
+    """Commit of the working tree that contains this file, and whether tracked files differ from it.
 
     ("unknown", None) outside a git checkout: an installed wheel, an unpacked archive, a machine without git.
     """
     folder = next((above for above in file.resolve().parents if (above / "src" / "skyscore").is_dir()), None)
-    if folder is None or not (folder / ".git").exists():  # never the revision of some repository further up
+    if folder is None or not (folder / ".git").exists():  # never the revision of a parent repository
         return "unknown", None
     try:
-        # without optional locks: a job that is killed while git looks must not leave a lock in the repository
+        # without optional locks: a killed job must not leave a lock in the repository
         git = ["git", "--no-optional-locks", "-c", f"safe.directory={folder}", "-C", str(folder)]
         revision = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
@@ -77,14 +77,14 @@ def git_revision(file: Path = Path(__file__)) -> tuple[str, bool | None]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Python's version and those of the installed packages that decide numbers."""
+    """Versions of Python and of the installed packages that influence numbers."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    torch = sys.modules.get("torch")  # not imported for this alone: a download job has no use for it
+    torch = sys.modules.get("torch")  # not imported here, because a download job does not need it
     if torch is not None:
         found["torch"] = torch.__version__
         if torch.version.cuda:
@@ -94,7 +94,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """Name of the processor, as the operating system gives it."""
+    """Name of the processor, as the operating system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -105,7 +105,7 @@ def processor() -> str:
 
 
 def accelerator() -> dict[str, Any]:
-    """Name of the GPU this process used, its memory and the most that was taken of it [GiB]; None if it used none."""
+    """Name, memory and peak memory [GiB] of the GPU that this process used; None for each if it used none."""
     torch = sys.modules.get("torch")
     if torch is None or not (torch.cuda.is_available() and torch.cuda.is_initialized()):
         return dict.fromkeys(("gpu", "gpu_memory_gib", "gpu_peak_memory_gib"))
@@ -118,7 +118,7 @@ def accelerator() -> dict[str, Any]:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident set of this process so far [MB]; 0 where the platform does not say."""
+    """Largest resident set of this process so far [MB]; 0 where the platform does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -130,17 +130,17 @@ def peak_memory_mb() -> float:
 def provenance(
     settings: Any = None, seed: int | None = None, config: Mapping | None = None, **extra: Any
 ) -> dict[str, Any]:
-    """What made the file that is being written.
+    """The provenance of the file that is being written.
 
     Arguments:
-        settings: The settings of this job (its `params`), kept in full and as a hash.
-        seed: The job's seed.
-        config: The whole resolved configuration; by default the one given to `begin`.
-        extra: Anything else that belongs to the file, such as checksums of the inputs.
+        settings: settings of this job (its `params`), stored in full and as a hash.
+        seed: seed of the job.
+        config: resolved configuration of the run; by default the one given to `begin`.
+        extra: other entries for the file, such as checksums of the inputs.
 
     Returns:
-        A JSON-able dictionary: git revision and dirty flag, hashes, seed, versions, machine, wall time [s], peak
-        memory [MB].
+        A JSON-serialisable dictionary: git revision and dirty flag, hashes, seed, versions, machine, wall time [s],
+        peak memory [MB].
     """
     config = _job["config"] if config is None else config
     revision, dirty = git_revision()
@@ -166,7 +166,7 @@ def provenance(
 
 
 def fits_cards(source: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """Header cards (keyword, value, comment) for the part of a provenance that fits into eight-letter keywords."""
+    """Header cards (keyword, value, comment) for the entries of a provenance that have eight-letter keywords."""
     cards = [
         ("ORIGIN", "skyscore", "software that wrote this file"),
         ("OBJECT", source.get("problem"), "problem of the configuration"),

@@ -1,14 +1,15 @@
-"""A long list of observations as many small runs: `python -m skyscore.survey lenses.yaml parts --size 100`.
+"""Splits a survey into parts that run separately: `python -m skyscore.survey lenses.yaml parts --size 100`.
 
-One run plans all of its jobs before the first of them starts, and on a cluster each job reads the whole configuration:
-both grow with the number of observations (docs/scaling.md has them measured), so that a survey goes through in parts
-of some hundred. Each part is a folder in which snakemake runs with its own lock, on one machine of a cluster,
+A run plans all of its jobs before the first one starts, and on a cluster each job reads the whole configuration. Both
+times grow with the number of observations (measured in docs/explanation/scaling.md). A survey therefore runs in parts
+of some hundred observations. Each part is a folder in which snakemake runs with its own lock, on one machine of a
+cluster,
 
     snakemake --snakefile ../../Snakefile --cores all --configfile part.yaml -- posteriors
 
-and has the blocks of its observations, links to the configuration and the weights, and nothing else. The configuration
-says `target: real`, without which the target `posteriors` is that of the simulated problems. Seeds follow from
-the run's seed and an observation's name, so that the samples of an observation do not depend on the part it is in.
+It contains only the blocks of its observations and links to the configuration and the weights. The configuration must
+contain `target: real`; otherwise the target `posteriors` means the simulated problems. Seeds follow from the seed of
+the run and the name of an observation, so that the samples of an observation do not depend on its part.
 """
 
 from __future__ import annotations
@@ -29,20 +30,22 @@ SHARED = ("config", "weights")
 
 
 def split(config: Mapping[str, Any], folder: str | Path, size: int, workflow: str | Path = ".") -> list[Path]:
-    """The folders of the parts, `<folder>/00000` and so on; what is there already is written anew.
+    """Writes the parts `<folder>/00000` and so on, over existing ones, and returns their folders.
 
     Arguments:
-        config: a configuration, whose `problems` are the observations; files are named from where this is called.
-        size: observations in a part.
-        workflow: folder of the workflow, which holds `config` and `weights`.
+        config: a configuration whose `problems` are the observations; relative file names start at the current
+            folder.
+        folder: folder of the parts.
+        size: number of observations in a part.
+        workflow: folder of the workflow, which contains `config` and `weights`.
 
     Raises:
-        ValueError: where there are no problems, or a size below one.
+        ValueError: if there are no problems, or the size is below one.
     """
     problems = list(config.get("problems", {}).items()) if isinstance(config, Mapping) else []
     if not problems or size < 1:
         raise ValueError(
-            f"{len(problems)} problems in parts of {size}: name a configuration with a block under "
+            f"cannot split {len(problems)} problems into parts of {size}; give a configuration with a block under "
             "`problems` for each observation, and a size of at least 1"
         )
     found = []
@@ -59,7 +62,7 @@ def split(config: Mapping[str, Any], folder: str | Path, size: int, workflow: st
 
 
 def seen_from(here: Path, block: Mapping[str, Any]) -> dict[str, Any]:
-    """The block of an observation, its files named from another folder."""
+    """The block of an observation, with file names relative to another folder."""
     files = {
         role: path if os.path.isabs(path) else os.path.relpath(path, here)
         for role, path in block.get("files", {}).items()
@@ -73,7 +76,7 @@ def main() -> None:
         "config", type=Path, help="configuration with a block under `problems` for each observation"
     )
     parser.add_argument("folder", type=Path, help="folder of the parts")
-    parser.add_argument("--size", type=int, default=100, help="observations in a part")
+    parser.add_argument("--size", type=int, default=100, help="number of observations in a part")
     arguments = parser.parse_args()
     try:
         found = split(yaml.safe_load(arguments.config.read_text()), arguments.folder, arguments.size)

@@ -124,8 +124,8 @@ def test_numbers_of_baselines_and_samplers(compared):
 def test_panels_and_spectra_of_the_comparison(compared):
     titles = [panel.title for panel in io.read_panels(compared / "comparison.h5")]
     assert titles == [
-        "observation",
-        "truth",
+        "Observation",
+        "Truth",
         "curvature",
         "sersic",
         "mmps: mean",
@@ -134,7 +134,7 @@ def test_panels_and_spectra_of_the_comparison(compared):
         "cla: standard deviation",
     ]
     curves = io.read_json(compared / "comparison.json")["spectra"]
-    assert np.allclose(curves["truth"]["correlation"], 1)
+    assert np.allclose(curves["Truth"]["correlation"], 1)
     band = curves["mmps: samples"]
     assert all(
         low <= middle <= high
@@ -192,7 +192,7 @@ def test_figure_of_a_posterior(compared, lens, tmp_path):
     x = torch.as_tensor(io.read_samples(compared / "mmps.h5")[0])
     io.write_panels(tmp_path / "panels.h5", problem.panels(x))
     flat = {f"lens/mmps/{k}": v for k, v in {"chi2_dof": 1.0, "nfe": 3, "nvjp": 0}.items()}
-    io.write_numbers(tmp_path / "n.json", flat, stated=["chi2 on the arcs 1.1"])
+    io.write_numbers(tmp_path / "n.json", flat, caption_numbers=["chi2 on the arcs 1.1"])
     content = io.read_json(tmp_path / "n.json")
     content["provenance"]["seed"] = 1
     io.write_json(tmp_path / "n.json", content)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from skyscore.baselines.clean import Beam, clean, dirty_image, fit_beam, hogbom
-from skyscore.operators.interferometry import ARCSEC, Interferometer, to_complex
+from skyscore.operators.interferometry import Interferometer, to_complex
 from skyscore.simulate.tracks import spiral_array, uv_tracks
+from skyscore.units import ARCSEC
 
 SCALE, SIDE = 0.1, 32
 

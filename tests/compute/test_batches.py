@@ -13,7 +13,7 @@ from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, NeuralPrior
 from skyscore.samplers import sample
-from tests.priors.test_training import SETTINGS, fresh
+from tests.helpers.training import SETTINGS, fresh
 
 
 class Small(Denoiser):

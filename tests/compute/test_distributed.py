@@ -23,7 +23,6 @@ SETTINGS = {
         "ema": 0.03,
         "log_sigma_mean": -1.2,
         "log_sigma_std": 1.5,
-        "precision": "float32",
         "symmetry": "square",
         "compile": False,
     },
@@ -47,8 +46,8 @@ def test_two_processes_make_the_loss_curve_of_one(tmp_path, dataset):
     runs = {}
     for devices in (1, 2):
         checkpoint = tmp_path / f"{devices}.safetensors"
-        model, record = learn_on(devices, dataset, SETTINGS, 1, checkpoint, 5)
-        assert record["steps"] == 12
+        model, record = learn_on(devices, dataset, SETTINGS, 1, checkpoint, 5, "float32")
+        assert record["steps"] == 12 and record["precision"] == "float32"
         runs[devices] = losses(checkpoint), torch.cat([p.flatten() for p in model.parameters()])
     (one, first), (two, second) = runs[1], runs[2]
     assert len(one) == 12 and one.std() > 1e-3

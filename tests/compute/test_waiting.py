@@ -19,8 +19,8 @@ from skyscore.priors import NeuralPrior, load_prior
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.guidance import mmps
 from skyscore.samplers.guidance.mmps import conjugate_gradient
+from tests.helpers.training import NETWORK
 from tests.helpers.workflow import ROOT
-from tests.priors.test_training import NETWORK
 
 # a number is read, shapes depend on numbers, the result of a decomposition is checked; a number of Python is copied
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "check_errors", "lift_fresh")

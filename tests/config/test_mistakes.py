@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
 
-from tests.helpers.workflow import OVERLAYS, ROOT, clear_line
-from tests.plan.test_workflow import MIRRORED, table_rows
+from tests.helpers.plan import MIRRORED, table_rows
+from tests.helpers.workflow import LIMIT, OVERLAYS, ROOT, clear_line
 
 
 def test_unknown_key_in_an_overlay(snakemake, workflow):
@@ -71,7 +71,7 @@ def test_wrong_file_in_the_mirror(snakemake, workflow):
         line for line in done.stdout.splitlines() if "psf.fits: 8 bytes where 34560 are expected" in line
     ]
     assert lines
-    assert "name its folder with --config mirror=DIR" in lines[0]
+    assert "name the folder with --config mirror=DIR" in lines[0]
     assert not [path for path in (workflow / "data").rglob("*") if path.is_file()]
 
 
@@ -121,7 +121,7 @@ class Together(BaseHTTPRequestHandler):
 
     def do_GET(self):
         try:
-            self.server.barrier.wait(60)
+            self.server.barrier.wait(LIMIT)
         except threading.BrokenBarrierError:
             self.send_error(404)
             return

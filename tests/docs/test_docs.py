@@ -1,4 +1,4 @@
-"""What the documentation says is what the code says: messages, rules, links, badges, the help of the Makefile."""
+"""What the documentation says is what there is: links, the index, explained messages, badges, help of the Makefile."""
 
 from __future__ import annotations
 
@@ -7,71 +7,65 @@ import re
 import subprocess
 import sysconfig
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from docs.make import gallery, messages, numbers, rule_graph
-from skyscore.report import tables
+from docs.make import messages, pages
+from tests.helpers.environments import locked
+from tests.helpers.workflow import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*numbers.texts(ROOT), ROOT / "config" / "README.md"]
-
-
-# ---------------------------------------------------------------------------- parts that are made
-
-
-def test_gallery_is_of_the_pictures_that_are_there():
-    made = gallery.page(ROOT / "docs" / "images")
-    assert numbers.filled(made, numbers.records()) == (ROOT / "docs" / "gallery.md").read_text(), (
-        "run: make docs"
-    )
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path for path in [*pages.pages(ROOT), ROOT / "config" / "README.md"]
+}
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
-def test_every_message_is_listed():
-    text = (ROOT / "docs" / "troubleshooting.md").read_text()
-    assert messages.marked(text, messages.listed(), messages.BEGIN, messages.END) == text, "run: make docs"
+# ---------------------------------------------------------------------------- links
 
 
-def test_the_table_of_samplers_is_up_to_date():
-    text, found = (ROOT / "docs" / "validation.md").read_text(), numbers.records()["samplers"]
-    made = tables.table(ROOT, found)
-    assert messages.marked(text, made, tables.BEGIN, tables.END) == text, "run: make docs"
-    with pytest.raises(KeyError, match="lens/mmps"):
-        tables.table(ROOT, {key: value for key, value in found.items() if "lens/mmps" not in key})
+def anchors(path: Path) -> set[str]:
+    """What the headings of a page are called in its address."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_rule_graph_is_that_of_the_workflow(workflow):
-    text = (ROOT / "README.md").read_text()
-    made = rule_graph.graph(workflow)
-    assert messages.marked(text, made, rule_graph.BEGIN, rule_graph.END) == text, "run: make docs"
-    rules = {
-        name
-        for path in (ROOT / "workflow" / "rules").glob("*.smk")
-        for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    page = PAGES[name]
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", FENCE.sub("", page.read_text())):
+        if "://" not in target:
+            goal = page.parent / target if target else page
+            assert goal.exists(), target
+            assert not anchor or anchor in anchors(goal), f"{target}#{anchor}"
+
+
+def test_pages_that_the_code_names_exist():
+    """Paths of the documentation in code, configuration, rules and tests."""
+    for folder in ("src", "tests", "config", "workflow", "docs/make", "docs/examples"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml", ".smk", ".rst", ".md", ".json", ".sbatch"):
+                for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|yaml|json|sbatch)\b", path.read_text()):
+                    assert (ROOT / name).exists() or "{" in name, f"{path.relative_to(ROOT)}: {name}"
+
+
+def test_every_page_is_in_the_index():
+    """In a list of contents of index.md, or of a page that is in one."""
+    docs, seen, todo = ROOT / "docs", set(), ["index"]
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        path = docs / f"{name}.md"
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+            for line in filter(None, map(str.strip, block.splitlines())):
+                if not line.startswith(":"):
+                    entry = re.sub(r"^.*<(.+)>$", r"\1", line)
+                    todo.append((path.parent / entry).resolve().relative_to(docs).as_posix())
+    pages_of_site = {path.relative_to(docs).with_suffix("").as_posix() for path in docs.rglob("*.md")} - {
+        "README"
     }
-    drawn = set(re.findall(r"\w+", made)) - {"mermaid", "flowchart", "LR"}
-    assert {rule_graph.node(rule) for rule in rules} == drawn  # no rule is left out
-
-
-def test_edges_that_others_imply_are_left_out():
-    nodes = "\n".join(f"\tid{i}[{name}]" for i, name in enumerate(("all", "a", "plot_x", "b")))
-    text = "flowchart TB\n" + nodes + "\n\tid1 --> id3\n\tid3 --> id2\n\tid1 --> id2\n\tid2 --> id0"
-    found = rule_graph.edges(text)
-    assert found == {("a", "b"), ("b", "figures"), ("a", "figures")}
-    assert rule_graph.reduced(found) == {("a", "b"), ("b", "figures")}
-
-
-def test_marks_that_are_not_there_are_an_error():
-    with pytest.raises(ValueError, match="no <a>"):
-        messages.marked("text", "content", "<a>", "<b>")
-
-
-def test_messages_are_read_with_their_placeholders():
-    node = ast.parse(
-        'f"{path}: {name!r} claims {file[name].nbytes:.1e} bytes; {remedy(url)}"', mode="eval"
-    ).body
-    assert messages.template(node) == "<path>: <name> claims <nbytes> bytes; <remedy>"
+    assert seen == pages_of_site
 
 
 # ---------------------------------------------------------------------------- what a user is told to look for
@@ -83,6 +77,7 @@ def texts_of_the_code() -> str:
     parts = []
     for path in [
         *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "workflow" / "plan").rglob("*.py"),
         *(installed / f"{name}.py" for name in ("exceptions", "deployment/conda")),
     ]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -95,7 +90,7 @@ def texts_of_the_code() -> str:
 
 def test_messages_that_are_explained_are_messages_of_the_code():
     known, explained = texts_of_the_code(), 0
-    for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines():
+    for line in PAGES["docs/how-to/troubleshooting.md"].read_text().splitlines():
         if line.startswith("| ") and not line.startswith(("| ---", "| message", "| what")):
             for words in re.findall(r"`([^`]+)`", line.split(" | ")[0]):
                 assert words in known, f"nothing prints {words!r}"
@@ -103,17 +98,13 @@ def test_messages_that_are_explained_are_messages_of_the_code():
     assert explained > 25
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_every_page_is_in_the_index():
-    index = (ROOT / "docs" / "README.md").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name == "README.md" or f"({page.name})" in index, page.name
+def test_a_kill_needs_no_unlock_on_the_same_machine():
+    """The page about errors and the page about crashes say the same."""
+    row = next(
+        line for line in PAGES["docs/how-to/troubleshooting.md"].read_text().splitlines() if "locked" in line
+    )
+    assert "another machine" in row and "removed when the next run starts" in row
+    assert "**A killed run needs no `--unlock`.**" in PAGES["docs/explanation/reliability.md"].read_text()
 
 
 def test_badges_say_what_is_required():
@@ -130,3 +121,11 @@ def test_help_lists_every_target():
     listed = re.findall(r"^ +make ([a-z-]+) {2,}\S", said, re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     assert sorted(listed) == sorted(phony)
+
+
+def test_what_the_site_needs_is_pinned_once():
+    """The packages of the extra `docs` and what they require: none of them is installed for a run of the workflow."""
+    first, docs = locked(), locked("requirements.docs.lock")
+    assert not set(first) & set(docs)
+    assert {"sphinx", "furo", "myst-nb", "cogapp"} <= set(docs)
+    assert all(metadata.version(name) == version for name, version in docs.items())

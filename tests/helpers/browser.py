@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 
+from .workflow import LIMIT
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OPTIONS = (
     "--headless=new",
@@ -63,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def browse(page: Path, script: str, folder: Path, timeout: float = 300) -> tuple[object, list[str]]:
+def browse(page: Path, script: str, folder: Path, timeout: float = LIMIT) -> tuple[object, list[str]]:
     """What `script` (the body of an asynchronous function) returns in the page, and what the console calls errors:
     scripts that throw, what they report as errors, and what does not load.
 

@@ -1,16 +1,16 @@
-"""The worked example of docs/own-data.md on the prior of the test configuration: its blocks, files and images."""
+"""The worked example of docs/how-to/own-data.md, on the prior of the test configuration: blocks, files, images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import yaml
+from snakemake.utils import update_config
 
-from docs.make.sizes import merged
-from skyscore.config import settings
+from skyscore.config.settings import check_config
 from skyscore.simulate.convergence import Convergence
 from tests.helpers import observer
+from tests.helpers.configuration import merged
 from tests.helpers.workflow import ROOT
 
 PIXELS = 16
@@ -25,20 +25,28 @@ SMALL = {  # the example on the prior of the test configuration
         "mytable": {"prior": "galaxies16", "n_samples": 8, "field": 2.4},
     }
 }
-APART = ("samplers", "n_samples", "simulations", "prior", "truth", "same_as", "exercise", "noise", "files")
+APART = (
+    "samplers",
+    "n_samples",
+    "simulations",
+    "prior",
+    "truth",
+    "shares_truth_with",
+    "exercise",
+    "noise",
+    "files",
+)
 
 
 def configuration(files: Path | None = None) -> dict:
     """The example under the test configuration with its small priors, paths of its files from a folder."""
-    config = {}
-    for path in (ROOT / "config" / "config.yaml", ROOT / "config" / "test.yaml", EXAMPLE):
-        config = merged(config, yaml.safe_load(path.read_text()))
-    config = merged(config, SMALL)
+    config = merged("config/config.yaml", "config/test.yaml", EXAMPLE)
+    update_config(config, SMALL)
     if files is not None:
         for problem in config["problems"].values():
             own = problem.get("files") or {}
             own.update({role: str(files / Path(path).name) for role, path in own.items()})
-    return settings.check_config(config)
+    return check_config(config)
 
 
 def images(problem: dict) -> np.ndarray:

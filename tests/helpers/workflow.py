@@ -1,4 +1,4 @@
-"""What tests of the workflow share: a runner for Snakemake, what it prints, a copy of the workflow to break."""
+"""Shared by tests of the workflow: a runner for Snakemake, a reader of its output, a copy of the workflow to break."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,18 +18,30 @@ OVERLAYS = {
         for name in ("test", "real", "paper", "exact", "samplers")
     },
 }
+LIMIT = 3600.0  # s, of whatever may hang: no test that passes on a quick machine fails on one that is four times slower
 SHOWN = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
 
 
-def run_snakemake(*arguments: str, cwd: Path = ROOT, timeout: float = 900) -> subprocess.CompletedProcess:
-    """Run Snakemake as a user would; stdout and stderr are captured together in `stdout`."""
+def clean_environment() -> dict[str, str]:
+    """The environment of a user's shell."""
     environment = dict(os.environ)
     environment.pop("PYTHONPATH", None)  # scripts must find the library by themselves
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of hundreds of jobs compiles the library anew
+    return environment
+
+
+def run_snakemake(
+    *arguments: str, cwd: Path = ROOT, timeout: float = LIMIT, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess:
+    """Run Snakemake as a user would; stdout and stderr are captured together in `stdout`.
+
+    Arguments:
+        variables: of the environment, beside those of this process.
+    """
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=cwd,
-        env=environment,
+        env=clean_environment() | dict(variables or {}),
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -76,7 +76,7 @@ def test_psf_without_flux(imaging):
 
 def test_everything_masked(imaging):
     imaging["mask"][:] = 1
-    assert complaint(imaging).startswith("mask.fits: no pixel")
+    assert complaint(imaging).startswith("mask.fits: all pixels are masked")
 
 
 def unreadable(path, **options) -> str:
@@ -105,7 +105,7 @@ def test_not_fits(tmp_path):
 
 def test_fits_of_another_shape(tmp_path):
     fits.writeto(tmp_path / "image.fits", np.ones((4, 5)))
-    assert "shape (4, 5), expected (5, 5)" in unreadable(tmp_path / "image.fits", shape=(5, 5))
+    assert "shape (4, 5), but (5, 5) is expected" in unreadable(tmp_path / "image.fits", shape=(5, 5))
 
 
 def test_fits_without_an_image(tmp_path):

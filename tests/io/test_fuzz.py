@@ -13,6 +13,7 @@ import pytest
 
 from skyscore import io
 from skyscore.problems.radio.observed import read_visibilities
+from tests.helpers.workflow import LIMIT
 
 LOADERS = (
     "fits",
@@ -34,8 +35,9 @@ EXAMPLES = 150  # of each loader
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_mutated_files_are_read_or_refused(loader):
-    command = [sys.executable, str(Path(__file__).with_name("fuzz_loader.py")), loader, str(EXAMPLES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    program = Path(__file__).resolve().parents[1] / "helpers" / "fuzz_loader.py"
+    command = [sys.executable, str(program), loader, str(EXAMPLES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, f"{loader}: exit {done.returncode}\n{done.stderr[-3000:]}"
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["read"] + found["refused"] >= EXAMPLES and found["refused"] > 0
@@ -68,7 +70,7 @@ def test_a_text_that_grows_when_it_is_read_is_refused(tmp_path):
     path.write_text("\n".join(lines) + "\nseed: *a9\n")
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--configfile", str(path)],
-        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=LIMIT, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode != 0
     assert "skyscore: error: " in done.stderr and len(done.stderr) < 5000, done.stderr[-2000:]

@@ -46,7 +46,10 @@ def test_a_full_disk_ends_no_job_through_its_log(capsys):
 
 def test_without_a_gpu_one_line_says_so():
     """CUDA_VISIBLE_DEVICES decides: with none to be seen a job computes on the processor, wherever it runs."""
-    code = "from skyscore import io; print([pick_device(), pick_device(), seeds.generator(1, 'auto').device.type])"
+    code = (
+        "from skyscore import seeds; from skyscore.compute.devices import pick_device; "
+        "print([pick_device(), pick_device(), seeds.generator(1, 'auto').device.type])"
+    )
     environment = {**os.environ, "PYTHONPATH": SRC, "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout == "['cpu', 'cpu', 'cpu']\n"

@@ -9,15 +9,13 @@ import torch
 
 from scripts.certify import moments_ensemble, simulate
 from skyscore import io
-from skyscore.likelihoods import GaussianLikelihood, IsometricLikelihood
-from skyscore.operators.shear import ShearOperator
-from skyscore.priors import GaussianPrior
+from skyscore.likelihoods import GaussianLikelihood, MatrixFreeLikelihood
 from skyscore.problems import PROBLEMS, load_problem
 from skyscore.problems.kappa import problem as kappa
 from skyscore.samplers import sample
 from skyscore.simulate.convergence import Convergence
+from tests.helpers.fields import Field, G, instrument
 
-G = torch.Generator().manual_seed(0)
 CASES = [((6, 6), 0), ((5, 7), 0), ((6, 5), 2)]
 
 
@@ -42,20 +40,6 @@ class Basis:
         return noise.reshape(-1, *shape)
 
 
-class Field(GaussianPrior):
-    """Images `(B, 1, H, W)` as the vectors of a Gaussian prior."""
-
-    def denoise(self, x, sigma):
-        return super().denoise(x.flatten(1), sigma).reshape(x.shape)
-
-
-def instrument(shape, padding):
-    keep = torch.rand(shape, generator=G) > 0.3
-    A = ShearOperator(keep, padding)
-    sky = tuple(n + 2 * padding for n in shape)
-    return A, [(2, *sky)] + [sky] * (padding > 0)
-
-
 @pytest.mark.parametrize(("shape", "padding"), CASES)
 def test_complement_is_what_the_operator_leaves(shape, padding):
     A, shapes = instrument(shape, padding)
@@ -70,7 +54,7 @@ def test_coupled_is_the_conditional_law(shape, padding, rho):
     (M,), D = A.out_shape, math.prod(shape)
     std = 0.5 + 2 * torch.rand(M, generator=G, dtype=torch.float64)
     y, x = torch.randn(M, generator=G).double(), torch.randn(1, D, generator=G).double()
-    likelihood = IsometricLikelihood(A, y, std)
+    likelihood = MatrixFreeLikelihood(A, y, std)
     basis = Basis((D,), (M,), *shapes)
     moved = likelihood.coupled(x.expand(basis.rows, D), rho, basis)
     mean = likelihood.coupled(x, rho, lambda *s: torch.zeros(1, *s, dtype=torch.float64))
@@ -92,7 +76,7 @@ def test_chains_reach_the_posterior():
     std = 0.8 + torch.rand(M, generator=G, dtype=torch.float64)
     y = torch.randn(2, M, generator=G).double()
     options = {"steps": 480, "inner": 12, "matched": True, "hold": 0.6, "sigma_max": 30.0, "generator": G}
-    found = sample("pnpdm", prior, IsometricLikelihood(A, y, std), 2500, **options)
+    found = sample("pnpdm", prior, MatrixFreeLikelihood(A, y, std), 2500, **options)
     for o in range(2):
         exact = prior.posterior(GaussianLikelihood(A, y[o], std))
         x, v = found.x[o].flatten(1), exact.covariance.diagonal()
@@ -102,7 +86,7 @@ def test_chains_reach_the_posterior():
 
 def test_other_samplers_say_what_to_do():
     A, _ = instrument((6, 6), 0)
-    likelihood = IsometricLikelihood(A, torch.zeros(A.out_shape).double(), torch.ones(A.out_shape).double())
+    likelihood = MatrixFreeLikelihood(A, torch.zeros(A.out_shape).double(), torch.ones(A.out_shape).double())
     prior = Field(torch.zeros(36).double(), torch.eye(36).double())
     for name, options in (("mmps", {}), ("pnpdm", {})):
         with pytest.raises(ValueError, match="too large for them; use pnpdm with matched"):
@@ -120,7 +104,7 @@ def test_a_large_map_takes_this_way(monkeypatch):
     options = {"steps": 300, "matched": True, "hold": 0.4, "sigma_max": 20.0}
     found = []
     for largest in (4096, 100):
-        monkeypatch.setattr(kappa, "LARGEST", largest)
+        monkeypatch.setattr(kappa, "DECOMPOSED_PIXELS", largest)
         problem = load_problem(observation)
         assert problem.large == (largest == 100) and problem.likelihood.decomposable != problem.large
         found.append(sample("pnpdm", prior, problem.likelihood, 1500, **options).x)
@@ -134,7 +118,7 @@ def test_a_large_map_takes_this_way(monkeypatch):
 
 def test_the_chain_of_a_large_map(tmp_path, monkeypatch):
     """Simulations, samples of each and their moments, without a decomposition anywhere."""
-    monkeypatch.setattr(kappa, "LARGEST", 100)
+    monkeypatch.setattr(kappa, "DECOMPOSED_PIXELS", 100)
     images = Convergence.simulate(300, 12, {}, 0)
     observation, paths = PROBLEMS["kappa"].simulate({}, images, 3), {}
     for name in ("observation", "draws", "held", "simulations", "ensemble", "moments"):

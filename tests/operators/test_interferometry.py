@@ -10,7 +10,6 @@ import torch
 
 from benchmarks.radio import bench_radio
 from skyscore.operators.interferometry import (
-    ARCSEC,
     Interferometer,
     primary_beam,
     to_complex,
@@ -18,6 +17,7 @@ from skyscore.operators.interferometry import (
 )
 from skyscore.operators.toeplitz import ToeplitzNormal, dirty_beam
 from skyscore.operators.uvplane import average_cells, briggs_weights, cells_of, uniform_weights
+from skyscore.units import ARCSEC
 
 SCALE = 0.1
 

@@ -9,7 +9,7 @@ import torch
 from scripts.train import train_prior
 from skyscore import io
 from skyscore.baselines.wiener import wiener_map
-from skyscore.likelihoods.matrix_free import IsometricLikelihood
+from skyscore.likelihoods.matrix_free import MatrixFreeLikelihood
 from skyscore.likelihoods.noise import DiagonalNoise
 from skyscore.operators.shear import ShearOperator
 from skyscore.priors import FieldPrior, load_prior
@@ -79,7 +79,7 @@ def test_samples_of_a_map_with_holes_have_the_exact_posterior(prior, power):
     n = 1500
     options = {"steps": 480, "inner": 12, "matched": True, "hold": 0.6, "sigma_max": 30.0}
     options["generator"] = torch.Generator().manual_seed(4)
-    found = sample("pnpdm", prior, IsometricLikelihood(operator, y, std), n, **options).x.double().flatten(1)
+    found = sample("pnpdm", prior, MatrixFreeLikelihood(operator, y, std), n, **options).x.double().flatten(1)
     TT = torch.kron(cosine_matrix(N), cosine_matrix(N))
     C, A = (TT.T * power.flatten()) @ TT, operator.matrix()
     gain = torch.linalg.solve(A @ C @ A.T + torch.diag(std**2), A @ C).T

@@ -6,7 +6,7 @@ import torch
 from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
-from skyscore.samplers.counting import Counted
+from skyscore.samplers.counting import CountedPrior
 
 DTYPE = torch.float64
 
@@ -54,7 +54,7 @@ def test_jacobians_in_closed_form_count_as_products(mixture):
         shape, denoise = mixture.shape, staticmethod(mixture.denoise)
 
     x = torch.randn(5, 4, dtype=DTYPE, generator=torch.Generator().manual_seed(5))
-    both = [Counted(prior, (4,), 3) for prior in (mixture, Network())]
+    both = [CountedPrior(prior, (4,), 3) for prior in (mixture, Network())]
     (D, J), (D_n, J_n) = (counted.denoise_jacobian(x, 0.3) for counted in both)
     assert torch.allclose(D, D_n) and torch.allclose(J, J_n)
     assert [(c.nfe, c.nvjp) for c in both] == [(5, 20)] * 2

@@ -6,29 +6,10 @@ import pytest
 import torch
 
 from skyscore import io
-from skyscore.diffusion.network import Denoiser
 from skyscore.diffusion.schedule import geometric, multistep
 from skyscore.diffusion.training import learning_rate, train
 from skyscore.priors import GaussianMixturePrior, GaussianPrior, NeuralPrior
-
-NETWORK = {"patch": 2, "channels": [16, 16], "blocks": 1, "attention": 4}
-SETTINGS = {
-    "steps": 12,
-    "batch": 8,
-    "learning_rate": 1e-3,
-    "warmup": 3,
-    "decay": 0.5,
-    "ema": 0.1,
-    "log_sigma_mean": -1.2,
-    "log_sigma_std": 1.5,
-    "precision": "float32",
-    "checkpoint_every": 4,
-}
-
-
-def fresh(seed=0, **changes):
-    torch.manual_seed(seed)
-    return Denoiser(16, 0.2, {**NETWORK, **changes})
+from tests.helpers.training import NETWORK, SETTINGS, fresh
 
 
 @pytest.fixture
@@ -61,6 +42,25 @@ def test_a_killed_and_resumed_training_is_the_one_that_was_not(tmp_path, images)
     for name, value in whole.named_parameters():
         assert torch.allclose(value, dict(resumed.named_parameters())[name], atol=1e-6), name
     assert record["steps"] == 12 and path.exists()
+
+
+def test_a_training_goes_on_in_another_precision(tmp_path, images):
+    """The state is float32 in both, so that a killed training may go on where the hardware differs. The record says so.
+
+    Rounding of bfloat16 is 2^-9, and it alone may part the two runs.
+    """
+    whole, _ = train(images, fresh(), SETTINGS, 1, None, progress=False)
+    path = tmp_path / "state.safetensors"
+    _, record = train(images, fresh(), SETTINGS, 1, path, progress=False, stop_after=8)
+    assert record["precision"] == "float32"
+    other = {**SETTINGS, "precision": "bfloat16"}
+    mixed, record = train(images, fresh(seed=9), other, 1, path, progress=False)
+    assert record["precision"] == "float32, bfloat16 from step 8"
+    a, b, start = (torch.cat([p.flatten() for p in m.parameters()]).detach() for m in (whole, mixed, fresh()))
+    assert 0 < float((a - b).norm()) < 0.2 * float((a - start).norm())
+    again, record = train(images, fresh(seed=9), SETTINGS, 1, path, progress=False)  # no step is left
+    assert record["precision"] == "float32, bfloat16 from step 8"
+    assert torch.equal(torch.cat([p.flatten() for p in again.parameters()]), b)
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage"])

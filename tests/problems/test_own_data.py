@@ -1,4 +1,4 @@
-"""Own files, one block each (docs/examples/own.yaml): the worked example of docs/own-data.md runs as it stands."""
+"""A user's own files, one block each: the worked example of docs/how-to/own-data.md runs as it stands."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_an_own_image_needs_no_check(run):
     assert fit["mygalaxy/s/chi2_dof"] == pytest.approx(1, abs=0.25)
     assert not any("sharp" in key for key in fit)
     assert [panel.title for panel in io.read_panels(folder / "panels.h5")][:2] == [
-        "HST F814W exposure", "residual / core sigma"
+        "HST F814W exposure", "Residual / core sigma"
     ]  # fmt: skip
 
 

@@ -56,13 +56,13 @@ def with_nan(data: np.ndarray) -> np.ndarray:
     ("file", "change", "cards", "message"),
     [
         ("lens.fits", with_nan, {}, "1 unmasked pixel"),
-        ("lens_noise.fits", lambda d: d[1:], {}, r"shape \(84, 85\), expected \(85, 85\)"),
-        ("lens_noise.fits", lambda d: d, {"BUNIT": "count"}, "in count, the image .*electron/s"),
+        ("lens_noise.fits", lambda d: d[1:], {}, r"shape \(84, 85\), but \(85, 85\) is expected"),
+        ("lens_noise.fits", lambda d: d, {"BUNIT": "count"}, "unit is count, but the image .*electron/s"),
         (
             "lens.fits",
             lambda d: d,
             {"CDELT1": -1.0e-5, "CDELT2": 1.0e-5},
-            "0.0360 arcsec where pixel_scale says 0.1",
+            "0.0360 arcsec, but pixel_scale is 0.1",
         ),
         ("lens_psf.fits", lambda d: d[:-1], {}, "two odd sides"),
     ],
@@ -74,11 +74,11 @@ def test_a_lens_that_cannot_be_used(mine, tmp_path, file, change, cards, message
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t["Dec"].__setattr__("unit", "rad"), "'dec' is in rad; give degrees"),
-        (lambda t: t["g1"].__setitem__(7, np.nan), "values of e1 that are not finite"),
+        (lambda t: t["Dec"].__setattr__("unit", "rad"), "the unit of column 'dec' is rad; give degrees"),
+        (lambda t: t["g1"].__setitem__(7, np.nan), "some values of e1 are not finite"),
         (
             lambda t: t.rename_column("g2", "gamma2"),
-            r"no column 'g2' \(it holds ra, dec, g1, gamma2, weight\)",
+            r"no column 'g2' \(columns are ra, dec, g1, gamma2, weight\)",
         ),
         (lambda t: t["g2"].__imul__(100), "ellipticities beyond 5"),
     ],
@@ -96,14 +96,14 @@ def test_a_catalogue_that_cannot_be_used(mine, tmp_path, change, message):
     ("file", "change", "cards", "message"),
     [
         ("gamma_1.fits", with_nan, {}, r"1 unmasked pixel.*role mask"),
-        ("gamma_2.fits", lambda d: d[:, :-1], {}, r"a map of \(16, 15\), the prior has \(16, 16\)"),
-        ("gamma_std.fits", lambda d: -d, {}, "no unmasked pixel of positive noise"),
-        ("gamma_2.fits", lambda d: 1e4 * d, {}, "a shear of"),
+        ("gamma_2.fits", lambda d: d[:, :-1], {}, r"shape \(16, 15\), but the prior has \(16, 16\)"),
+        ("gamma_std.fits", lambda d: -d, {}, "no unmasked pixel has positive noise"),
+        ("gamma_2.fits", lambda d: 1e4 * d, {}, "the largest shear is"),
         (
             "gamma_1.fits",
             lambda d: d,
             {"CDELT1": -0.01, "CDELT2": 0.01},
-            "0.6000 arcmin where pixel_scale says 2.5",
+            "0.6000 arcmin, but pixel_scale is 2.5",
         ),
     ],
 )
@@ -116,8 +116,9 @@ def test_maps_that_cannot_be_used(mine, tmp_path, file, change, cards, message):
     [
         ("galaxy.fits", lambda d: d, {"CTYPE1": None, "CTYPE2": None}, {}, "no world coordinates"),
         ("galaxy.fits", with_nan, {}, {}, "1 bad pixels in the stamp"),
-        ("galaxy.fits", lambda d: d, {}, {"data_scale": 0.05}, "set data_scale right"),
-        ("galaxy.fits", lambda d: d, {}, {"position": [150.2, 2.2]}, "reach beyond the frame"),
+        ("galaxy.fits", lambda d: -d, {}, {}, "subtract the background and centre the object"),
+        ("galaxy.fits", lambda d: d, {}, {"data_scale": 0.05}, "correct data_scale"),
+        ("galaxy.fits", lambda d: d, {}, {"position": [150.2, 2.2]}, "extend beyond the frame"),
         ("galaxy_psf.fits", lambda d: d[1:], {}, {}, "two odd sides"),
     ],
 )
@@ -132,6 +133,7 @@ def test_an_image_that_cannot_be_used(mine, tmp_path, file, change, cards, chang
         (lambda c: c | {"V": np.where(np.arange(len(c["V"])) == 3, np.nan, c["V"])}, "not finite"),
         (lambda c: c | {"weights": c["weights"][1:]}, "one row for each visibility"),
         (lambda c: {key: c[key] for key in "uvV"}, "no array 'weights'"),
+        (lambda c: c | {"V": -c["V"]}, "subtract the background and centre the object"),
     ],
 )
 def test_visibilities_that_cannot_be_used(mine, tmp_path, change, message):
@@ -143,7 +145,9 @@ def test_visibilities_that_cannot_be_used(mine, tmp_path, change, message):
 def test_uncalibrated_uvfits_is_refused(mine, tmp_path):
     content = (mine / "disk.uvfits").read_bytes()
     (tmp_path / "disk.uvfits").write_bytes(content.replace(b"BUNIT   = 'JY      '", b"BUNIT   = 'UNCALIB '"))
-    refused("mydisk", tmp_path, "disk.uvfits", "visibilities in UNCALIB; calibrate them to Jy")
+    refused(
+        "mydisk", tmp_path, "disk.uvfits", "the unit of the visibilities is UNCALIB; calibrate them to Jy"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from skyscore import io
 from skyscore.likelihoods.gaussian import Spectrum, compress
 from skyscore.operators.lensing import annulus, lens_operator
 from skyscore.problems import PROBLEMS, load_problem
-from skyscore.problems.flux import fit_flux_scale, log_evidence
+from skyscore.problems.flux import NegativeFlux, fit_flux_scale, log_evidence
 from skyscore.problems.lens.files import Imaging, read_imaging
 from skyscore.problems.lens.light import (
     LightModel,
@@ -93,7 +93,7 @@ def test_panels_are_drawable(observation):
 
     problem = load_problem(observation)
     panels = problem.panels(torch.from_numpy(blobs(6)))
-    assert [p.title for p in panels][:3] == ["observation", "model: posterior mean", "residual / sigma"]
+    assert [p.title for p in panels][:3] == ["Observation", "Model: posterior mean", "Residual / sigma"]
     assert all(p.unit and p.scale > 0 for p in panels)
     figure = plotting.draw_panels(panels)
     assert len(figure.axes) >= len(panels)
@@ -194,7 +194,7 @@ def test_flux_scale_is_recovered():
         pulls.append((found.scale - 0.3) / found.error)
     assert abs(np.mean(pulls)) < 0.8 and 0.5 < np.std(pulls) < 1.7
     wrong = Moments(-moments.mean, moments.components, moments.variances, moments.residual)
-    with pytest.raises(ValueError, match="anticorrelate"):
+    with pytest.raises(NegativeFlux, match="subtract the background and centre the object"):
         fit_flux_scale(Spectrum(spectrum.V, spectrum.s, d), wrong)
 
 
@@ -226,7 +226,7 @@ def spoilt(value, side: int = 61) -> np.ndarray:
         ({"noise_map": np.ones((60, 61))}, "noise_map.fits", "shape"),
         ({"psf": np.ones((4, 5))}, "psf.fits", "odd"),
         ({"psf": np.ones((71, 71))}, "psf.fits", "not larger"),
-        ({"mask": np.ones((61, 61))}, "mask.fits", "no pixel"),
+        ({"mask": np.ones((61, 61))}, "mask.fits", "all pixels are masked"),
     ],
 )
 def test_unusable_files_are_named(tmp_path, changed, file, message):

@@ -38,5 +38,5 @@ def test_every_kind_states_numbers_that_exist():
     for kind, problem in PROBLEMS.items():
         names = {name for name, block in blocks.items() if block["kind"] == kind}
         own = {key.rsplit("/", 1)[-1]: v for key, v in record.items() if key.split("/")[0] in names}
-        for pattern, text in problem.STATED.items():
+        for pattern, text in problem.CAPTION_NUMBERS.items():
             assert in_words(own, {pattern: text}), (kind, pattern)

@@ -13,10 +13,10 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.problems import PROBLEMS
 from skyscore.samplers import sample
-from skyscore.samplers.default import INSTEAD, chosen
+from skyscore.samplers.default import FALLBACK, default_settings
 from skyscore.simulate import SIMULATORS
+from tests.helpers.closed_forms import bimodal
 from tests.helpers.workflow import ROOT
-from tests.samplers.test_samplers import bimodal
 
 
 def configured(name):
@@ -31,20 +31,20 @@ def test_simulated_problems_get_the_sampler_that_is_certified_for_them(name):
     data = config["datasets"][config["priors"][problem["prior"]]["dataset"]]
     images = SIMULATORS[data["kind"]].simulate(16, data["pixels"], data[data["kind"]], 0)
     observed = PROBLEMS[problem["kind"]].simulate(own, images, 0)
-    taken = chosen(PROBLEMS[problem["kind"]](observed).likelihood)
+    taken = default_settings(PROBLEMS[problem["kind"]](observed).likelihood)
     assert taken == config["samplers"][problem["samplers"][0]]
 
 
 def test_learned_noise_gets_the_sampler_that_is_certified_for_it():
     _, likelihood = example(learned=True)
     config = configured("config")
-    assert chosen(likelihood) == config["samplers"][config["problems"]["hst"]["samplers"][0]]
+    assert default_settings(likelihood) == config["samplers"][config["problems"]["hst"]["samplers"][0]]
 
 
 def test_small_images_get_particles_as_the_exact_benchmark_has_them():
     _, likelihood = bimodal()
     exact = yaml.safe_load((ROOT / "config" / "exact.yaml").read_text())["samplers"]
-    assert chosen(likelihood) == {"name": "tds"} | exact["tds"]
+    assert default_settings(likelihood) == {"name": "tds"} | exact["tds"]
 
 
 def test_the_default_says_what_it_took_and_options_override_its_own():
@@ -70,7 +70,7 @@ def test_the_default_falls_back_loudly_where_particles_collapse():
     wild = {"steps": 4, "twist": "level", "particles": 1.0}
     with pytest.warns(UserWarning, match="default: particles collapsed; drawn by mmps instead"):
         found = sample("default", prior, likelihood, 60, **wild)
-    named = sample("mmps", prior, likelihood, 60, **{k: v for k, v in INSTEAD.items() if k != "name"})
+    named = sample("mmps", prior, likelihood, 60, **{k: v for k, v in FALLBACK.items() if k != "name"})
     assert torch.equal(found.x, named.x) and found.nfe > named.nfe
     assert found.diagnostics["sampler"] == "mmps" and found.diagnostics["fell_back"] == [1]
     with pytest.warns(UserWarning, match="instead"):

@@ -15,9 +15,7 @@ from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianMixturePrior, GaussianPrior
 from skyscore.samplers import SAMPLERS
 from skyscore.samplers.variational.flows import RealNVP
-from tests.samplers.test_samplers import run, scalar_problem
-from tests.samplers.test_samplers_particles import gaussian_problem
-from tests.samplers.test_samplers_variational import log_mixture, moments_to
+from tests.helpers.closed_forms import gaussian_problem, log_mixture, moments_to, run, scalar_problem
 
 DRAWS = 20_000
 LIKE = {"dtype": torch.float64, "device": torch.device("cpu")}
@@ -205,7 +203,7 @@ def test_a_seed_makes_a_run():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "one only; take family full"),
+        ({}, "this image has only one; use family full"),
         ({"blocks": 0}, "blocks must be at least 1"),
         ({"width": 0}, "width must be at least 1"),
     ],

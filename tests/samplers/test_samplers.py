@@ -11,38 +11,12 @@ import torch
 
 from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
-from skyscore.priors import GaussianMixturePrior, GaussianPrior
-from skyscore.samplers import SAMPLERS, sample
-from skyscore.samplers.counting import Counted
+from skyscore.priors import GaussianPrior
+from skyscore.samplers import SAMPLERS
+from skyscore.samplers.counting import CountedPrior
 from skyscore.samplers.guidance import mmps
 from skyscore.samplers.guidance.mmps import Preconditioner, conjugate_gradient
-
-Y, NOISE = 2.0, 0.5  # observation and noise variance of the one-dimensional problem
-SIZE = 40_000
-
-
-def scalar_problem(P, dtype=torch.float64):
-    likelihood = GaussianLikelihood(
-        MatrixOperator(torch.eye(1, dtype=dtype)), torch.tensor([Y], dtype=dtype), math.sqrt(NOISE)
-    )
-    return GaussianPrior(torch.zeros(1, dtype=dtype), torch.full((1, 1), P, dtype=dtype)), likelihood
-
-
-def run(name, prior, likelihood, n=SIZE, seed=0, **options):
-    return sample(
-        name, prior, likelihood, n, generator=torch.Generator().manual_seed(seed), batch=n, **options
-    )
-
-
-def assert_moments(x, mean, variance, slack=0.01):
-    """Mean and variance within 5 standard errors plus `slack` (relative; of the standard deviation for the mean)."""
-    n, sd = len(x), math.sqrt(variance)
-    assert abs(float(x.mean()) - mean) < (5 / math.sqrt(n) + slack) * sd
-    assert abs(float(x.var()) / variance - 1) < 5 * math.sqrt(2 / n) + slack
-
-
-def exact(P):
-    return Y * P / (P + NOISE), P * NOISE / (P + NOISE)
+from tests.helpers.closed_forms import NOISE, SIZE, Y, assert_moments, bimodal, exact, run, scalar_problem
 
 
 def cla_form(P, b=NOISE):
@@ -59,7 +33,7 @@ def dps_form(P, b=NOISE):
 @pytest.mark.parametrize("P", [0.25, 1.0, 4.0])
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("mmps", {}), ("mmps", {"churn": 0.5}), ("pigdm", {}), ("tds", {})],
+    [("mmps", {}), ("mmps", {"eta": 0.5}), ("pigdm", {}), ("tds", {})],
 )
 def test_exact_for_gaussian_priors(name, options, P):
     options = {"prior_variance": P} if name == "pigdm" else options
@@ -164,7 +138,7 @@ def test_a_linear_part_is_the_preconditioner(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("steps", "churn", "kept"),
+    ("steps", "eta", "kept"),
     [
         (20, 1.0, 0.976),
         (32, 1.0, 0.999),
@@ -176,11 +150,11 @@ def test_a_linear_part_is_the_preconditioner(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("P", [0.01, 1.0])
-def test_step_rule_keeps_the_prior_variance(steps, churn, kept, P):
+def test_step_rule_keeps_the_prior_variance(steps, eta, kept, P):
     """Whatever the width of the prior; ancestral steps alone keep 0.83 of it at 64 steps. One step is the start's."""
     prior = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), P).double())
     nothing = GaussianLikelihood(MatrixOperator(torch.zeros(1, 1).double()), torch.zeros(1).double(), 1.0)
-    options = {"churn": churn, "sigma_max": 20.0, "sigma_min": 0.001}
+    options = {"eta": eta, "sigma_max": 20.0, "sigma_min": 0.001}
     variance = float(run("mmps", prior, nothing, steps=steps + 1, **options).x.var())
     assert abs(variance / P - kept) < 5 * math.sqrt(2 / SIZE) + 0.003
 
@@ -204,7 +178,7 @@ def test_short_runs_from_a_known_point(inner, slack, ratio):
     """x | z of PnP-DM for a prior of variance ratio rho^2: its mean exactly, its variance to `slack`."""
     sampler = SAMPLERS["pnpdm"](steps=40, inner=inner)
     prior = GaussianPrior(torch.zeros(1).double(), torch.full((1, 1), ratio).double())
-    sampler.prior, sampler.dim = Counted(prior, (1,)), 1
+    sampler.prior, sampler.dim = CountedPrior(prior, (1,)), 1
     sampler.generators = [torch.Generator().manual_seed(0)]
     sampler.like = {"dtype": torch.float64, "device": "cpu"}
     x = sampler.prior_step(torch.full((SIZE, 1), 2.0).double(), 1.0)
@@ -233,15 +207,6 @@ def test_exact_in_several_dimensions(name, dtype):
     assert s.x.dtype == dtype
     assert float(white.mean(0).abs().max()) < 5 / math.sqrt(n) + 0.02
     assert float((white.T.cov() - torch.eye(D)).abs().max()) < 6 * math.sqrt(2 / n) + 0.03
-
-
-def bimodal(y=-0.5):
-    prior = GaussianMixturePrior(
-        torch.tensor([0.3, 0.7]).double(),
-        torch.tensor([[-2.0], [1.5]]).double(),
-        torch.tensor([[[0.09]], [[0.25]]]).double(),
-    )
-    return prior, GaussianLikelihood(MatrixOperator(torch.eye(1).double()), torch.tensor([y]).double(), 1.0)
 
 
 def test_particles_mend_the_weights_of_modes():
@@ -295,8 +260,11 @@ def test_correctors_leave_an_exact_sampler_exact():
 def test_the_first_level_is_so_many_deviations_of_the_prior():
     prior, likelihood = scalar_problem(4.0)
     found = {
-        reach: run("cla", prior, likelihood, 4, steps=8, reach=reach).diagnostics for reach in (3.0, 10.0)
+        start_sigmas: run("cla", prior, likelihood, 4, steps=8, start_sigmas=start_sigmas).diagnostics
+        for start_sigmas in (3.0, 10.0)
     }
-    assert [found[reach]["sigma_max"] for reach in (3.0, 10.0)] == pytest.approx([6.0, 20.0], rel=1e-3)
-    with pytest.raises(ValueError, match="cla: reach must be at least 1"):
-        run("cla", prior, likelihood, 4, steps=8, reach=0.5)
+    assert [found[start_sigmas]["sigma_max"] for start_sigmas in (3.0, 10.0)] == pytest.approx(
+        [6.0, 20.0], rel=1e-3
+    )
+    with pytest.raises(ValueError, match="cla: start_sigmas must be at least 1"):
+        run("cla", prior, likelihood, 4, steps=8, start_sigmas=0.5)

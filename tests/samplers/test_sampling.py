@@ -9,10 +9,10 @@ from skyscore.likelihoods import GaussianLikelihood
 from skyscore.operators import MatrixOperator
 from skyscore.priors import GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
-from skyscore.samplers.counting import Counted, largest_deviation
+from skyscore.samplers.counting import CountedPrior, largest_deviation
 from skyscore.samplers.guidance.mmps import conjugate_gradient
 from skyscore.samplers.particles.population import systematic
-from tests.samplers.test_samplers import bimodal, run, scalar_problem
+from tests.helpers.closed_forms import bimodal, run, scalar_problem
 
 COMMON = [name for name, sampler in SAMPLERS.items() if sampler.needs_density]
 
@@ -106,8 +106,8 @@ def test_the_first_level_follows_from_the_largest_deviation(deviation):
     prior = GaussianPrior(torch.zeros(3, dtype=torch.float64), covariance)
     v = torch.ones(1, 3, dtype=torch.float64)
     for model in (prior, Opaque(prior), Trained(prior)):
-        assert largest_deviation(Counted(model, (3,)), v) == pytest.approx(deviation, rel=1e-3)
-    assert largest_deviation(Counted(Linear(prior), (3,)), v) == pytest.approx(2.0)
+        assert largest_deviation(CountedPrior(model, (3,)), v) == pytest.approx(deviation, rel=1e-3)
+    assert largest_deviation(CountedPrior(Linear(prior), (3,)), v) == pytest.approx(2.0)
 
 
 def test_images_keep_their_shape():

@@ -11,6 +11,8 @@ from scripts.certify import collect_numbers
 from scripts.figures import plot_exact
 from scripts.train import train_prior
 from skyscore import io, plotting
+from tests.helpers.plan import Views, wildcards
+from tests.helpers.workflow import ROOT
 
 
 def test_numbers_are_merged_without_collisions(tmp_path):
@@ -46,6 +48,53 @@ def test_shipped_weights_must_answer_to_the_settings(tmp_path):
         io.InputError, match=r"weights\.safetensors: made with other settings \(pixels: 16, not 32\)"
     ):
         train_prior.take(path, {"pixels": 32})
+
+
+SMALL = {
+    "kind": "neural",
+    "pixels": 8,
+    "images": {"n": 20, "shapes": {}},
+    "network": {"patch": 2, "channels": [8], "blocks": 1, "attention": 0},
+    "training": {"steps": 2, "batch": 4, "learning_rate": 1e-3, "warmup": 1, "decay": 0.5, "ema": 0.1}
+    | {"log_sigma_mean": -1.2, "log_sigma_std": 1.5, "symmetry": "square", "compile": False},
+}
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_weights_of_either_precision_are_accepted(tmp_path, monkeypatch, precision):
+    """The precision of a training is in the record of its weights, and no part of what they are known by."""
+    monkeypatch.chdir(tmp_path)  # of the checkpoints
+    images = np.random.default_rng(0).normal(size=(20, 1, 8, 8)).astype(np.float32)
+    io.write_dataset(tmp_path / "train.h5", {}, train=images)
+    made, taken = tmp_path / "made.safetensors", tmp_path / "taken.safetensors"
+    common = {"name": "small", "seed": 1, "checkpoint_every": 10}
+    train_prior.main(tmp_path / "train.h5", made, settings=SMALL, precision=precision, **common)
+    metadata = io.read_weights(made)[1]
+    assert json.loads(metadata["record"])["precision"] == precision
+    assert json.loads(metadata["settings"]) == SMALL
+    for older in (
+        {},
+        {"precision": "float32"},
+        {"precision": "bfloat16"},
+    ):  # settings of weights that are shipped
+        settings = SMALL | {"training": SMALL["training"] | older}
+        tensors, about = io.read_weights(made)
+        io.write_weights(made, tensors, about | {"settings": json.dumps(settings)})
+        train_prior.main(made, taken, settings=SMALL, **common)
+        assert taken.read_bytes() == made.read_bytes()
+    with pytest.raises(io.InputError, match=r"training\.steps: 2, not 3"):
+        train_prior.take(made, SMALL | {"training": SMALL["training"] | {"steps": 3}})
+
+
+def test_shipped_weights_answer_to_the_shipped_configuration():
+    """Weights that come with the repository were made in bfloat16. They are taken as they are in every precision."""
+    parameters = Views("real", priors={"galaxies32": {"training": {"precision": "float32"}}}).parameters
+    shipped = sorted((ROOT / "weights").glob("*.safetensors"))
+    assert len(shipped) >= 10
+    for path in shipped:
+        settings = parameters.prior(wildcards(prior=path.stem))
+        assert "precision" not in settings["training"]
+        assert train_prior.take(path, settings) == path.read_bytes()
 
 
 @pytest.mark.parametrize(("samplers", "words"), [(3, {"s0", "s1", "s2"}), (9, {"2.50", "40", "3e+08"})])

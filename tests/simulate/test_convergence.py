@@ -122,7 +122,7 @@ def test_patches_of_maps(tmp_path, suffix):
     }  # two pixels of the map along its rows, or two of its rows
     with pytest.raises(io.InputError, match="needs 192"):
         Convergence.simulate(1, 96, s, 0)
-    with pytest.raises(io.InputError, match="no multiple"):
+    with pytest.raises(io.InputError, match="not a multiple"):
         Convergence.simulate(1, 16, {**s, "pixel_scale": 0.7}, 0)
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from skyscore.simulate import SIMULATORS
 from skyscore.simulate.disks import Disks
-from skyscore.simulate.tracks import C, spiral_array, thermal_noise, uv_tracks
+from skyscore.simulate.tracks import spiral_array, thermal_noise, uv_tracks
+from skyscore.units import SPEED_OF_LIGHT
 
-FREQUENCY = C / 1e9  # one metre is one wavelength
+FREQUENCY = SPEED_OF_LIGHT / 1e9  # one metre is one wavelength
 
 
 def test_array_has_room_and_reach():

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import socket
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from plan.code import Library
 from tests.helpers.browser import CHROMIUM, REPORT, browse
-from tests.helpers.workflow import OVERLAYS, copy_workflow, jobs
+from tests.helpers.files import listing
+from tests.helpers.workflow import OVERLAYS, ROOT, copy_workflow, jobs
 
 pytestmark = pytest.mark.slow
+TRACER = ROOT / "tests" / "helpers" / "tracer"
 
 
 @pytest.fixture(scope="module")
-def finished(snakemake, tmp_path_factory) -> Path:
+def notes(tmp_path_factory) -> Path:
+    """What each job of the run below noted of the code that it ran."""
+    return tmp_path_factory.mktemp("notes")
+
+
+@pytest.fixture(scope="module")
+def finished(snakemake, notes, tmp_path_factory) -> Path:
     """A copy of the workflow in which the `test` configuration has run."""
     folder = copy_workflow(tmp_path_factory.mktemp("run"))
-    done = snakemake("--cores", "2", *OVERLAYS["test"], cwd=folder)
+    variables = {"PYTHONPATH": str(TRACER), "SKYSCORE_TRACE": str(notes)}
+    done = snakemake("--cores", "2", *OVERLAYS["test"], cwd=folder, variables=variables)
     assert done.returncode == 0, done.stdout[-8000:]
     assert "lens / mmps" in done.stdout.partition("Done. ")[2]
     assert "Report: snakemake --report results/test/report.html --configfile config/test.yaml" in done.stdout
@@ -85,8 +99,23 @@ def test_numbers_in_tex(finished):
 
 @pytest.fixture(scope="module")
 def report(snakemake, finished) -> Path:
+    """The report, made in a folder where a run was killed and a file damaged: both are left as they are."""
+    damaged = finished / "results" / "test" / "lens" / "mmps" / "posterior.fits"
+    lock, book = (finished / ".snakemake" / name for name in ("locks/0.output.lock", "skyscore.runs"))
+    whole, time = damaged.read_bytes(), damaged.stat().st_mtime_ns
+    damaged.write_bytes(whole[:-1])
+    lock.write_text("results/test/lens/mmps/posterior.fits\n")
+    book.write_text(f"{socket.gethostname()} {2**22 + 1}\n")  # no process has this number
+    before = listing(finished)
     done = snakemake("--report", "report.html", *OVERLAYS["test"], cwd=finished)
     assert done.returncode == 0, done.stdout
+    after = listing(finished)
+    after.pop("report.html")
+    assert after == before
+    damaged.write_bytes(whole)
+    os.utime(damaged, ns=(time, time))
+    lock.unlink()
+    book.write_text("")
     return finished / "report.html"
 
 
@@ -139,24 +168,91 @@ def test_figures_are_redrawn_without_sampling(snakemake, finished):
     done = snakemake("figures", "--cores", "2", *OVERLAYS["test"], cwd=finished)
     assert done.returncode == 0, done.stdout
     drawn = set(jobs(done.stdout)) - {"figures", "total"}
-    rules = "\n".join(path.read_text() for path in (finished / "workflow" / "rules").glob("*.smk"))
+    every = {path.stem for path in (finished / "src" / "scripts" / "figures").glob("*.py")}
     # a family photo needs two real lenses, cut-outs at clusters a real map, a profile a real disk
-    assert drawn == set(re.findall(r"^rule (plot_\w+):", rules, re.MULTILINE)) - {
-        "plot_family",
-        "plot_clusters",
-        "plot_profile",
-    }
+    assert drawn == every - {"plot_family", "plot_clusters", "plot_profile"}
 
 
-def test_a_change_of_the_library_runs_what_depends_on_it(snakemake, finished):
-    path = finished / "src" / "skyscore" / "samplers" / "mmps.py"
-    text = path.read_text()
-    path.write_text(text + "\n# changed\n")
-    planned = jobs(snakemake("-n", *OVERLAYS["test"], cwd=finished).stdout)
-    path.write_text(text)
-    assert (planned["sample"], planned["sample_ensemble"]) == (13, 5)
-    assert "train_prior" not in planned
-    assert "observe" not in planned
+# ---------------------------------------------------------------------------- changes of the code
+
+
+@contextlib.contextmanager
+def edited(path: Path, change) -> Iterator[None]:
+    """A file of the library whose text is changed for a while."""
+    text, time = path.read_text(), path.stat().st_mtime_ns
+    path.write_text(change(text))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+        os.utime(path, ns=(time, time))
+
+
+def planned(snakemake, folder: Path) -> dict[str, int]:
+    """The jobs that a run would do, but for the targets."""
+    done = snakemake("-n", *OVERLAYS["test"], cwd=folder)
+    assert done.returncode == 0, done.stdout
+    return {rule: count for rule, count in jobs(done.stdout).items() if rule not in ("all", "total")}
+
+
+def more(text: str) -> str:
+    return text + "\n\nMORE = 1\n"
+
+
+def reworded(text: str) -> str:
+    return text.replace('"""', '"""Changed. ', 1) + "\n\n# changed\n"
+
+
+def test_jobs_run_no_code_that_their_version_leaves_out(finished, notes):
+    """Every function of the library that any job ran lies in a module whose change would run the job again."""
+    library = Library(finished / "src")
+    scripts = {path.stem: path for path in (finished / "src" / "scripts").rglob("*.py")}
+    seen = set()
+    for path in notes.glob("*.json"):
+        note = json.loads(path.read_text())
+        seen.add(note["script"])
+        counted = {str(library.path(name)) for name in library.reached(scripts[note["script"]]).modules}
+        assert note["files"] and set(note["files"]) <= counted, note["script"]
+    # these need real data
+    assert seen == set(scripts) - {"download_file", "plot_family", "plot_clusters", "plot_profile"}
+
+
+def test_dates_and_comments_run_nothing(snakemake, finished):
+    """As after a `git checkout`: new dates, and other docstrings, comments and line breaks."""
+    with contextlib.ExitStack() as stack:
+        for path in (finished / "src").rglob("*.py"):
+            stack.enter_context(edited(path, reworded))
+        assert planned(snakemake, finished) == {}
+
+
+def test_a_changed_figure_is_drawn_again_and_nothing_else(snakemake, finished):
+    with edited(finished / "src" / "skyscore" / "plotting" / "comparison.py", more):
+        assert set(planned(snakemake, finished)) == {"plot_comparison"}
+
+
+def test_a_changed_sampler_runs_what_samples(snakemake, finished):
+    with edited(finished / "src" / "skyscore" / "samplers" / "guidance" / "mmps.py", more):
+        found = planned(snakemake, finished)
+    assert (found["sample"], found["sample_ensemble"]) == (13, 5)
+    assert not {"prepare", "train_prior", "sample_prior", "observe", "simulate", "baselines"} & set(found)
+
+
+def test_a_changed_step_between_noise_levels_runs_all_that_draws(snakemake, finished):
+    def change(text: str) -> str:
+        old = "ratio = math.log(sigma_min / sigma_max) / (steps - 1)"
+        assert text.count(old) == 1
+        return text.replace(old, "ratio = math.log(sigma_min / sigma_max) / steps")
+
+    everything = {path.stem for path in (finished / "src" / "scripts").rglob("*.py")}
+    with edited(finished / "src" / "skyscore" / "diffusion" / "schedule.py", change):
+        found = set(planned(snakemake, finished))
+    # images and what is observed of them come before any noise level
+    assert found == everything - {
+        "download_file", "prepare", "observe", "plot_family", "plot_clusters", "plot_profile",
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------- weights
 
 
 def test_weights_of_another_architecture(snakemake, finished):

@@ -68,11 +68,11 @@ def test_the_first_level_is_the_priors_unless_the_settings_say_otherwise(folder)
         return found.diagnostics["sigma_max"]
 
     assert first() == prior.sigma_max
-    assert first(sigma_max=5.0) == first(sigma_max=5.0, reach=3.0) == 5.0
-    assert first(reach=4.0) == pytest.approx(2 * first(reach=2.0))
+    assert first(sigma_max=5.0) == first(sigma_max=5.0, start_sigmas=3.0) == 5.0
+    assert first(start_sigmas=4.0) == pytest.approx(2 * first(start_sigmas=2.0))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 2}, {"churn": -1.0}, {"chrun": 1.0}])
+@pytest.mark.parametrize("wrong", [{"steps": 2}, {"eta": -1.0}, {"etta": 1.0}])
 def test_settings_are_refused_before_the_operator_is_decomposed(folder, wrong, monkeypatch):
     prior = load_prior(folder / "prior.safetensors", "cpu")
     problem = PROBLEMS["lens"](io.read_observation(folder / "observation.h5"))
@@ -102,7 +102,9 @@ def test_simulations_are_new_data_of_the_same_instrument(folder):
 
 def test_too_few_images_are_refused(folder):
     paths = [folder / f"{name}.h5" for name in ("observation", "samples", "held_out", "more")]
-    with pytest.raises(io.InputError, match=r"12 draws of the prior; 7 simulations need twice as many"):
+    with pytest.raises(
+        io.InputError, match=r"12 draws of the prior are too few: 7 simulations need twice as many"
+    ):
         simulate.main(*paths, n=7, n_held_out=2, seed=3)
     with pytest.raises(io.InputError, match=r"13 held-out simulations"):
         simulate.main(*paths, n=4, n_held_out=13, seed=3)
@@ -137,7 +139,7 @@ def test_parts_change_nothing(folder, sampler):
     assert together == pytest.approx(whole, abs=1e-4)
     # each part learns about the prior by itself: a level to start from, and the mass of hmc, a product per pixel
     assert about["nfe"] <= again["nfe"] < about["nfe"] + (0.5 if sampler["name"] == "cla" else 256)
-    with pytest.raises(io.InputError, match=r"part2\.h5: begins at simulation 4, expected 2"):
+    with pytest.raises(io.InputError, match=r"part2\.h5: begins at simulation 4, but 2 is expected"):
         io.read_ensemble([paths[0], paths[2]])
 
 

@@ -185,7 +185,7 @@ def test_scripts_of_an_exercise(tmp_path):
     assert numbers["exercise/snr/lens/chi2_dof"] > 0
     panels = io.read_panels(out[0])
     assert len(panels) == 2 * 8 + 7
-    assert [panel.title for panel in panels[:4]] == ["data", "truth", "posterior mean", "standard deviation"]
+    assert [panel.title for panel in panels[:4]] == ["Data", "Truth", "Posterior mean", "Standard deviation"]
     plot_exercise.main(*out, exercise="snr")
     assert out[2].stat().st_size > 5000 and out[3].stat().st_size > 5000
     assert '"lens1, snr 1"' in out[4].read_text()
@@ -198,27 +198,3 @@ def test_cases_with_one_seed_share_truth_and_noise():
     assert np.array_equal(a.arrays["truth"], b.arrays["truth"])
     z = [(o.arrays["image"] - o.arrays["noiseless"]) / o.arrays["std"] for o in (a, b)]
     assert np.allclose(*z)
-
-
-# ---------------------------------------------------------------------------------------------- workflow
-
-
-def test_cases_labels_and_seeds_of_the_workflow(snakemake, workflow):
-    """The series starts with the problem whose truth it shares; exercises get no validation and no posterior figure."""
-    (workflow / "workflow" / "rules" / "probe.smk").write_text(
-        "from types import SimpleNamespace as W\n"
-        'print("cases", cases_of("snr"), "|", labels_of(W(exercise="prior")))\n'
-        'print("seeds", {seed_of_observation(W(problem=name)) for name in cases_of("snr")})\n'
-        'print("apart", seed_of_observation(W(problem="letter")) == seed_of_observation(W(problem="faintletter")))\n'
-        'print("validated", problems_of("simulated"))\n'
-    )
-    with open(workflow / "Snakefile", "a") as file:
-        file.write('\n\ninclude: "workflow/rules/probe.smk"\n')
-    done = snakemake("-n", "results/demo/figures/exercise_snr.pdf", cwd=workflow)
-    assert done.returncode == 0, done.stdout
-    said = {line.split(" ", 1)[0]: line for line in done.stdout.splitlines()}
-    assert "['lens', 'faint', 'fainter', 'faintest']" in said["cases"]
-    assert "'gaussianlens': 'gaussianlens, prior gaussian32" in said["cases"]
-    assert said["seeds"].count(",") == 0
-    assert said["apart"] == "apart True"
-    assert "lens" in said["validated"] and "faint" not in said["validated"]

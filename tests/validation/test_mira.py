@@ -5,7 +5,7 @@ import pytest
 
 from skyscore.validation import mira
 from skyscore.validation.mira import calibrated_score
-from tests.validation.test_tarp import toy
+from tests.helpers.closed_forms import toy
 
 
 def test_calibrated_value():

@@ -10,14 +10,7 @@ from scipy import stats
 
 from skyscore.validation import tarp
 from skyscore.validation.tarp import band_of_uniform_ranks
-
-
-def toy(seed, N=64, S=16, D=16, spread=1.0, shift=0.0, gain=1.0):
-    """Samples (S, N, D) of posteriors that are right or wrong in a known way, truths (N, D), data (N, D)."""
-    g = np.random.default_rng(seed)
-    truths = g.standard_normal((N, D))
-    y = truths + g.standard_normal((N, D))
-    return gain * y / 2 + shift + spread * g.standard_normal((S, N, D)) / np.sqrt(2), truths, y
+from tests.helpers.closed_forms import toy
 
 
 @pytest.mark.parametrize("references", ["between", "sample", "other", "data"])
@@ -116,7 +109,7 @@ def test_arguments_are_left_alone_and_checked():
         tarp(samples, truths[:-1])
     with pytest.raises(ValueError, match="references"):
         tarp(samples, truths, y[:, :-1])
-    with pytest.raises(ValueError, match="expected an array"):
+    with pytest.raises(ValueError, match="give an array"):
         tarp(samples, truths, "nearby")
     with pytest.raises(ValueError, match="not finite"):
         tarp(np.where(samples > 2, np.nan, samples), truths)

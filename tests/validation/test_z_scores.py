@@ -13,7 +13,7 @@ from skyscore.validation.z_scores import (
     pixel_groups,
     signal_bands,
 )
-from tests.validation.test_tarp import toy
+from tests.helpers.closed_forms import toy
 
 
 @pytest.mark.parametrize("law", ["gaussian", "skewed"])

@@ -1,45 +1,57 @@
-"""Which code decides the output of a script: the modules it reaches by its imports, and one hash of them.
+"""Which code decides the output of a script: the modules that it reaches by its imports, and one hash of them.
 
-Snakemake follows the text of a script and not of what it imports. The hash of this module is passed to every rule as a
-parameter, so that a job runs again when, and only when, a module that its script reaches has changed. It is that of the
-syntax trees without docstrings: a comment, a docstring or a line break changes nothing.
+Snakemake follows the text of a script and not of what it imports. Every rule gets the hash as a parameter, so that a
+job runs again when, and only when, a module that its script reaches has changed. The hash covers syntax trees: a
+comment, a docstring or a line break changes nothing.
 
-Imports are followed as far as the imported names are used. A function of a module counts only if it is reached,
-and late imports inside a function count with it. What stands at the head of a module always counts. A package whose `__init__`
-finds its modules by itself (`discover`) reaches all of them.
+A module counts if something of it is used: a name that the script imports and uses, and whatever the definition of that
+name uses in turn, imports inside functions included. Importing a module runs its head (all statements that are no
+definitions), so what the head uses counts too. A module that calls `discover` (skyscore.config.registry) reaches all
+modules in its folder and below.
+
+The settings of a simulator or of a kind of problem count with the module beside them: their defaults decide numbers.
+
+A module counts as a whole: a change of a function that the script does not call changes the hash if the script uses
+another function of the same module.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import re
+import json
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from skyscore.config.kinds import read_yaml
+
+from .syntax import Part, Source
 
 __all__ = ["Library", "Reached"]
 
 Name = tuple[str, str | None]  # a module and what is used of it: a name, "" for its head alone, None for all
-PACKAGE = "skyscore"
+OURS = ("skyscore", "scripts")
+DISCOVER = ("skyscore.config.registry", "discover")
 
 
 class Reached:
     """What a script reaches.
 
     Attributes:
-        modules: names of modules of the library of which more than the head is used.
+        modules: modules of the library of which something is used.
+        imported: those, and modules of the library that are imported without any use of them.
         packages: top-level names of third-party packages that are imported on the way.
     """
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
+        self.imported: set[str] = set()
         self.packages: set[str] = set()
 
 
 class Library:
-    """Creates a scanner of the library below a folder; each module is read once.
+    """Creates a scanner of the library below a folder; each file is read once.
 
     Arguments:
         source: folder that holds the package, `src`.
@@ -47,36 +59,35 @@ class Library:
 
     def __init__(self, source: Path):
         self.source = source
+        self.sources: dict[str, Source] = {}
         self.steps: dict[Name, tuple[set[Name], set[str]]] = {}
-        self.hashes: dict[Path, str] = {}
 
     def version(self, script: str) -> str:
         """Hash of a script `<folder>/<name>` below `src/scripts` and of every module that it reaches."""
         path = self.source / "scripts" / f"{script}.py"
-        files = [path, *(self.path(name) for name in sorted(self.reached(path).modules))]
-        return hashlib.sha256("".join(self.hash(file) for file in files).encode()).hexdigest()[:16]
+        modules = sorted({self.dotted(path), *self.reached(path).modules})
+        parts = [self.read(name).hash + self.settings(name) for name in modules]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
     def reached(self, script: Path) -> Reached:
         """Modules and packages that a script needs."""
-        return self.closure(*self.tree(parsed(script), "script", package=False, used=None))
+        return self.reached_from(self.dotted(script))
 
     def reached_from(self, module: str, used: str | None = None) -> Reached:
         """Modules and packages that a name of a module needs; all of its names by default."""
-        return self.closure({(module, used)}, set())
-
-    def closure(self, start: set[Name], packages: set[str]) -> Reached:
-        found, todo, seen = Reached(), set(start), set()
-        found.packages |= packages
+        found, todo, seen = Reached(), [(module, used)], set()
         while todo:
             name = todo.pop()
             if name in seen:
                 continue
             seen.add(name)
-            more, needed = self.step(name)
-            found.packages |= needed
-            if name[1] != "" and self.path(name[0]):
-                found.modules.add(name[0])
-            todo |= more
+            further, packages = self.step(name)
+            found.packages |= packages
+            found.imported.add(name[0])
+            # a module counts by what others use of it: its own head, which every import runs, is no use
+            others = {other for other, what in further if what != "" and other != name[0]}
+            found.modules |= {other for other in others if self.path(other)}
+            todo += further - seen
         return found
 
     # ------------------------------------------------------------------ one module
@@ -84,138 +95,103 @@ class Library:
     @cache  # noqa: B019 (one library lives as long as its run)
     def path(self, name: str) -> Path | None:
         """File of a module of the library, None for a module that is not ours."""
-        if name.split(".")[0] != PACKAGE:
+        if name.split(".")[0] not in OURS:
             return None
         base = self.source / Path(*name.split("."))
         return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.exists()), None)
 
-    def hash(self, path: Path) -> str:
-        """Hash of the syntax of a file without its docstrings."""
-        if path not in self.hashes:
-            self.hashes[path] = hashlib.sha256(bare(parsed(path)).encode()).hexdigest()
-        return self.hashes[path]
-
-    def step(self, name: Name) -> tuple[set[Name], set[str]]:
-        """What one name of a module refers to directly: names of the library, and packages."""
-        if name not in self.steps:
-            module, used = name
-            path = self.path(module)
-            if path is None:
-                return set(), set()
-            self.steps[name] = (set(), set())  # of a circle
-            package = path.name == "__init__.py"
-            more, packages = self.tree(parsed(path), module, package, used)
-            parent = module.rpartition(".")[0]
-            if parent:
-                more.add((parent, ""))  # importing a module runs its package's __init__
-            if discovers(path):
-                folders = path.parent.rglob("[!_]*.py")
-                more |= {(self.dotted(other), None) for other in folders if other != path}
-            self.steps[name] = (more, packages)
-        return self.steps[name]
-
     def dotted(self, path: Path) -> str:
         return ".".join(path.relative_to(self.source).with_suffix("").parts)
 
-    def tree(
-        self, tree: ast.Module, name: str, package: bool, used: str | None
-    ) -> tuple[set[Name], set[str]]:
-        """References of a module's head and of the definitions that are used, those they refer to included."""
-        found: tuple[set[Name], set[str]] = (set(), set())
-        definitions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-        head = [node for node in tree.body if node not in definitions.values()]
-        handed_on = self.nodes(head, name, package, None, found)
-        wanted = set(definitions) if used is None else {used} & set(definitions)
-        # what the module's own statements call, such as a registry built from classes
-        wanted |= names_in(head) & set(definitions)
-        for one in handed_on if used is None else [used]:  # names that are re-exported from another module
-            found[0].update(handed_on.get(one, ()))
-        done: set[str] = set()
-        while wanted - done:
-            key = (wanted - done).pop()
-            done.add(key)
-            self.nodes([definitions[key]], name, package, handed_on, found)
-            wanted |= names_in([definitions[key]]) & set(definitions)
-        return found
+    def read(self, name: str) -> Source:
+        """The module of this name."""
+        if name not in self.sources:
+            path = self.path(name)
+            assert path is not None, f"{name} is no module of the library"
+            self.sources[name] = Source(path, name)
+        return self.sources[name]
 
-    def nodes(
-        self,
-        nodes: list[ast.stmt],
-        name: str,
-        package: bool,
-        outer: dict[str, list[Name]] | None,
-        found: tuple[set[Name], set[str]],
-    ) -> dict[str, list[Name]]:
-        """Adds the imports in the statements, as far as their names are used there; returns what each name is."""
-        bound = {key: list(value) for key, value in (outer or {}).items()}
-        every = [node for top in nodes for node in walked(top)]
-        for node in every:
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    self.imported(alias.name, None, found)
-            elif isinstance(node, ast.ImportFrom):
-                base = absolute(node, name, package)
-                for alias in node.names:
-                    whole = f"{base}.{alias.name}"
-                    target = (whole, "") if self.path(whole) else (base, alias.name)
-                    self.imported(target[0], "" if outer is None else target[1], found)
-                    bound.setdefault(alias.asname or alias.name, []).append(target)
-        for node in every:
-            if isinstance(node, ast.Name):
-                found[0].update(bound.get(node.id, ()))
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                found[0].update((m, node.attr) for m, what in bound.get(node.value.id, ()) if what == "")
-        return bound
+    def settings(self, name: str) -> str:
+        """The settings in the YAML files beside a module (skyscore.config.kinds) as text."""
+        path = self.read(name).path
+        files = (path.with_suffix(".yaml"), path.with_name("settings.yaml"))
+        return "".join(self.described(file) for file in files)
 
-    def imported(self, module: str, used: str | None, found: tuple[set[Name], set[str]]) -> None:
-        root = module.split(".")[0]
-        if root == PACKAGE:
-            found[0].add((module, used))
-        elif root not in sys.stdlib_module_names:
-            found[1].add(root)
+    @cache  # noqa: B019
+    def described(self, file: Path) -> str:
+        """The content of a YAML file of settings without their descriptions; empty if there is no such file."""
+        return json.dumps(undescribed(read_yaml(file)), sort_keys=True) if file.exists() else ""
 
+    def step(self, name: Name) -> tuple[set[Name], set[str]]:
+        """What one name of a module refers to directly: names of modules of the library, and packages."""
+        if name not in self.steps:
+            self.steps[name] = self.references(*name) if self.path(name[0]) else (set(), set())
+        return self.steps[name]
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    def references(self, module: str, used: str | None) -> tuple[set[Name], set[str]]:
+        source = self.read(module)
+        known, found, packages = self.bound(source.head)
+        if used == "":
+            found |= self.uses(module, source.head, known)
+            if DISCOVER in found:
+                names = {self.dotted(path) for path in source.path.parent.rglob("[!_]*.py")}
+                found |= {(other, None) for other in names if other != module}
+            parent = module.rpartition(".")[0]
+            return found | {(parent, "")}, packages  # importing a module runs the __init__ of its package
+        if used is None:
+            everything = {(module, definition) for definition in source.definitions}
+            return everything.union(*known.values(), {(module, "")}), set()
+        if used in source.definitions:
+            part = source.definitions[used]
+            own, found, packages = self.bound(part)
+            both = {key: known.get(key, set()) | own.get(key, set()) for key in {*known, *own}}
+            return found | self.uses(module, part, both) | {(module, "")}, packages
+        if used in known or used in source.head.names:  # handed on from another module, or a constant
+            return known.get(used, set()) | {(module, "")}, set()
+        whole = f"{module}.{used}"
+        if self.path(whole):  # a module of a package, reached as its attribute
+            return {(whole, None), (module, "")}, set()
+        if "__getattr__" in source.definitions:  # a name that is imported when it is first asked for
+            return {(module, "__getattr__"), (module, "")}, set()
+        return {(module, "")}, set()
 
+    def bound(self, part: Part) -> tuple[dict[str, set[Name]], set[Name], set[str]]:
+        """What each name that a part imports stands for, the heads that the imports run, and packages."""
+        known: dict[str, set[Name]] = {}
+        found: set[Name] = set()
+        packages: set[str] = set()
+        for base, name, alias in part.imports:
+            root = base.split(".")[0]
+            if root not in OURS:
+                if root not in sys.stdlib_module_names:
+                    packages.add(root)
+                continue
+            if name is None:
+                found.add((base, None))
+                continue
+            whole = f"{base}.{name}"
+            target = (whole, "") if self.path(whole) else (base, name)
+            found.add((target[0], ""))
+            known.setdefault(alias, set()).add(target)
+        return known, found, packages
 
-def discovers(path: Path) -> bool:
-    """Does a module import all that lies in its folder?"""
-    return bool(re.search(r"\bdiscover\(", path.read_text(encoding="utf-8"))) and "def discover" not in (
-        path.read_text(encoding="utf-8")
-    )
-
-
-def bare(tree: ast.Module) -> str:
-    """The syntax of a module without docstrings; comments and line breaks are not in a syntax tree."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and body:
-            first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]
-    return ast.dump(tree)
-
-
-def absolute(node: ast.ImportFrom, name: str, package: bool) -> str:
-    """The module of a `from ... import` in the module `name`."""
-    base = node.module or ""
-    if not node.level:
-        return base
-    parts = name.split(".") if package else name.split(".")[:-1]
-    parts = parts[: len(parts) - (node.level - 1)]
-    return ".".join([*parts, base] if base else parts)
+    def uses(self, module: str, part: Part, known: dict[str, set[Name]]) -> set[Name]:
+        """Names of the library that the statements of a part use."""
+        found: set[Name] = set()
+        for name in part.names:  # a module that is handed on as a value: anything of it may be used
+            found |= {(other, None if what == "" else what) for other, what in known.get(name, ())}
+        for name, attribute in part.members:
+            found |= {(other, attribute if what == "" else what) for other, what in known.get(name, ())}
+        definitions = self.read(module).definitions
+        used = part.names | {name for name, _ in part.members}
+        return found | {(module, name) for name in used if name in definitions}
 
 
-def names_in(nodes: list) -> set[str]:
-    return {node.id for top in nodes for node in ast.walk(top) if isinstance(node, ast.Name)}
-
-
-def walked(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below, without what only a type checker reads."""
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from walked(child)
+def undescribed(node: Any) -> Any:
+    """A schema without the keywords `description` and `unit`, which decide nothing."""
+    if isinstance(node, list):
+        return [undescribed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    said = {key for key in ("description", "unit") if isinstance(node.get(key), str)}
+    return {key: undescribed(item) for key, item in node.items() if key not in said}

@@ -20,10 +20,12 @@ class Files:
         source: where a setting comes from, for messages.
     """
 
-    def __init__(self, config: Mapping[str, Any], table: Mapping[str, dict], source: Callable[[Keys], str]):
+    def __init__(
+        self, config: Mapping[str, Any], table: Mapping[str, dict[str, Any]], source: Callable[[Keys], str]
+    ):
         self.config, self.table, self.source = config, table, source
 
-    def rows(self, data: str | None, wanted_by: str) -> dict[str, tuple[str, dict]]:
+    def rows(self, data: str | None, wanted_by: str) -> dict[str, tuple[str, dict[str, Any]]]:
         """The rows of one data set, `{role: (path, row)}`.
 
         Raises:
@@ -46,11 +48,11 @@ class Files:
             place = f"{self.source(('problems', name, 'files'))}: problems.{name}.files"
             remedy = f"correct the path or put the file there (paths are from {Path.cwd()})"
             raise stop(f"{place}: no such file: {', '.join(absent)}; {remedy}")
-        return files
+        return dict(files)
 
     def of(self, data: str | None, wanted_by: str) -> dict[str, str]:
         """Files of a data set of the table, or of the problem of that name that has its own."""
-        if self.config["problems"].get(data, {}).get("files"):
+        if data and self.config["problems"].get(data, {}).get("files"):
             return self.own(data)
         return {role: f"data/{path}" for role, (path, _) in self.rows(data, wanted_by).items()}
 

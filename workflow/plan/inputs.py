@@ -65,11 +65,11 @@ class Inputs:
     def prior(self, wildcards: Wildcards) -> str:
         return f"<results>/priors/{self.problems[wildcards.problem]['prior']}.safetensors"
 
-    def noise(self, wildcards: Wildcards) -> str | list:
+    def noise(self, wildcards: Wildcards) -> str | list[str]:
         """The learned noise model of a problem, if it has one."""
         return self.if_noise(wildcards, "<results>/priors/{}.safetensors")
 
-    def regression(self, wildcards: Wildcards) -> str | list:
+    def regression(self, wildcards: Wildcards) -> str | list[str]:
         """Weights of the direct regression, for problems that train one."""
         wanted = self.problems[wildcards.problem].get("regression", 0)
         return f"<results>/{wildcards.problem}/regression.safetensors" if wanted else []
@@ -78,16 +78,16 @@ class Inputs:
         """Draws of a problem's prior: truths of the validation, and the moments of the prior."""
         return f"<results>/priors/{self.problems[wildcards.problem]['prior']}/samples.h5"
 
-    def drawn_noise(self, wildcards: Wildcards) -> str | list:
+    def drawn_noise(self, wildcards: Wildcards) -> str | list[str]:
         """Draws of the noise model, where noise was learned: what a simulation from the model has as noise."""
         return self.if_noise(wildcards, "<results>/priors/{}/samples.h5")
 
-    def held_out_noise(self, wildcards: Wildcards) -> str | list:
+    def held_out_noise(self, wildcards: Wildcards) -> str | list[str]:
         """Held-out noise that residuals are compared with, where noise was learned."""
         name = self.problems[wildcards.problem]["noise"]
         return self.held_out(name) if name else []
 
-    def if_noise(self, wildcards: Wildcards, pattern: str) -> str | list:
+    def if_noise(self, wildcards: Wildcards, pattern: str) -> str | list[str]:
         name = self.problems[wildcards.problem]["noise"]
         return pattern.format(name) if name else []
 

@@ -16,10 +16,21 @@ Wildcards = Any
 
 # of a problem's block: what comes after the observation, or is an input or a seed
 AFTER_OBSERVATION = (
-    *("samplers", "n_samples", "simulations", "prior", "truth", "same_as", "exercise", "noise", "files"),
+    *(
+        "samplers",
+        "n_samples",
+        "simulations",
+        "prior",
+        "truth",
+        "shares_truth_with",
+        "exercise",
+        "noise",
+        "files",
+    ),
 )
-# of a training: how often a checkpoint is kept and how many devices share a batch decide no number
-NOT_DECISIVE = ("checkpoint_every", "devices", "short")
+# of a training: how often a checkpoint is kept, how many devices share a batch, and the arithmetic of the device do not
+# identify weights
+NOT_DECISIVE = ("checkpoint_every", "devices", "short", "precision")
 
 
 class Parameters:
@@ -36,7 +47,7 @@ class Parameters:
 
     def seed_of_observation(self, wildcards: Wildcards) -> int:
         """Problems that share the seed share the truth and the realisation of the noise."""
-        shared = self.problems[wildcards.problem]["same_as"] or wildcards.problem
+        shared = self.problems[wildcards.problem]["shares_truth_with"] or wildcards.problem
         return self.seed("observe")([shared])
 
     def seed_of_ensemble(self, wildcards: Wildcards) -> int:
@@ -98,14 +109,14 @@ class Parameters:
 
     def first_of_part(self, wildcards: Wildcards) -> int:
         """Number of the first simulation in one part of an ensemble."""
-        return int(wildcards.part) * self.config["validation"]["chunk"]
+        return int(wildcards.part) * int(self.config["validation"]["chunk"])
 
     def validated(self, wildcards: Wildcards) -> list[str]:
         return self.problems.validated_samplers(wildcards.problem)
 
     def is_default(self, wildcards: Wildcards) -> bool:
         """Is this the sampler that the report leads with?"""
-        return self.problems.default_sampler(wildcards.problem) == wildcards.sampler
+        return bool(self.problems.default_sampler(wildcards.problem) == wildcards.sampler)
 
     def has_learned_noise(self, wildcards: Wildcards) -> bool:
         return self.problems[wildcards.problem]["noise"] is not None

@@ -50,7 +50,9 @@ class Plan:
         self.files = Files(config, self.table, source)
         self.inputs = Inputs(config, self.problems, self.files)
         self.targets = Targets(config, self.problems, self.files)
-        self.needs = Resources(config, self.problems, workflow.local_exec, workflow.resource_settings.cores)
+        self.needs = Resources(
+            config, self.problems, lambda: workflow.local_exec, workflow.resource_settings.cores
+        )
         self.parameters = Parameters(config, self.problems, self.files)
         self.code = Library(base / "src")
         self.figures = figures(config["target"], self.problems, self.inputs, self.targets, self.parameters)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from skyscore.config.datasets import mirrored
+from skyscore.config.mirror import mirrored
 
 __all__ = ["MissingFiles", "require"]
 
@@ -62,7 +62,7 @@ def require(rows: Sequence[Row], mirror: str | Path | None = None, timeout: floa
 
 def fetched(row: Row) -> bool:
     """Does a job fetch this file by itself?"""
-    return row.get("fetch", "auto") == "auto"
+    return bool(row.get("fetch", "auto") == "auto")
 
 
 def listing(rows: Sequence[Row], why: str, remedy: str) -> str:

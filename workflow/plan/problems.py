@@ -20,7 +20,8 @@ class Problems:
         self.config = config
 
     def __getitem__(self, name: str) -> dict[str, Any]:
-        return self.config["problems"][name]
+        problem: dict[str, Any] = self.config["problems"][name]
+        return problem
 
     def of(self, target: str, kind: str | None = None) -> list[str]:
         """Names of the problems of a target, of one kind if it is given; `exact` has none."""
@@ -42,7 +43,7 @@ class Problems:
 
     def default_sampler(self, name: str) -> str:
         """The sampler that the report leads with."""
-        return self[name]["samplers"][0]
+        return str(self[name]["samplers"][0])
 
     def validated_samplers(self, name: str) -> list[str]:
         """Samplers whose certificate belongs to the default run: the default one, and those asked for by name."""
@@ -58,7 +59,7 @@ class Problems:
 
     def simulations(self, name: str) -> int:
         """Simulations, drawn from the prior, behind the certificates of a problem."""
-        return self[name]["simulations"] or self.config["validation"]["simulations"]
+        return int(self[name]["simulations"] or self.config["validation"]["simulations"])
 
     # ------------------------------------------------------------------ exercises
 
@@ -71,13 +72,13 @@ class Problems:
     def cases(self, exercise: str) -> list[str]:
         """Problems of an exercise in the order of the configuration, after those whose truth and noise they share."""
         own = [name for name, problem in self.config["problems"].items() if problem["exercise"] == exercise]
-        shared = [self[name]["same_as"] for name in own]
+        shared = [self[name]["shares_truth_with"] for name in own]
         return list(dict.fromkeys([*(name for name in shared if name and name not in own), *own]))
 
     def labels(self, exercise: str) -> dict[str, str]:
         """What tells the cases of an exercise apart: their names, and the settings that differ between them."""
         cases = {name: self[name] for name in self.cases(exercise)}
-        apart = ("samplers", "n_samples", "simulations", "same_as", "exercise")
+        apart = ("samplers", "n_samples", "simulations", "shares_truth_with", "exercise")
         first = next(iter(cases.values()))
         keys = [
             key
@@ -107,7 +108,7 @@ class Problems:
 
     def pixels(self, name: str) -> int:
         """Pixels on a side of a problem's unknown image."""
-        return self.config["datasets"][self.config["priors"][self[name]["prior"]]["dataset"]]["pixels"]
+        return int(self.config["datasets"][self.config["priors"][self[name]["prior"]]["dataset"]]["pixels"])
 
     # ------------------------------------------------------------------ patterns
 

@@ -24,12 +24,17 @@ class Resources:
     Arguments:
         config: the checked configuration.
         problems: a view of it.
-        local: whether jobs run on this machine, and not on those of a cluster.
+        local: a function that says whether jobs run on this machine and not on a cluster; Snakemake knows it after it
+            has read the rules.
         cores: of this run; None where a job does not know them.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], problems: Problems, local: bool = True, cores: int | None = None
+        self,
+        config: Mapping[str, Any],
+        problems: Problems,
+        local: Callable[[], bool] = lambda: True,
+        cores: int | None = None,
     ):
         self.config, self.problems, self.local = config, problems, local
         #: threads of jobs that can use several: one that asks for all cores waits until they are idle, and what needs
@@ -49,7 +54,7 @@ class Resources:
         """Memory [MB] of the images of a data set, or of a prior's, and of copies of them."""
         name = wildcards.get("dataset") or self.config["priors"][wildcards.prior]["dataset"]
         dataset = self.config["datasets"][name]
-        return COPIES * 4 * dataset[wildcards.get("split", "train")] * dataset["pixels"] ** 2 // 10**6
+        return int(COPIES * 4 * dataset[wildcards.get("split", "train")] * dataset["pixels"] ** 2 // 10**6)
 
     def matrices(self, wildcards: Wildcards) -> int:
         """Memory [MB] of decomposing a problem's operator: matrices of pixels^2 x pixels^2 in float64."""
@@ -62,8 +67,8 @@ class Resources:
 
     def one_gpu(self, wildcards: Wildcards) -> int:
         """One GPU; none on a machine without any, where jobs need not take turns but for the cores."""
-        return int(not self.local or has_gpu())
+        return int(not self.local() or has_gpu())
 
     def gpus_of_training(self, wildcards: Wildcards) -> int:
         """As many GPUs as share a batch."""
-        return self.one_gpu(wildcards) * self.config["priors"][wildcards.prior]["training"]["devices"]
+        return self.one_gpu(wildcards) * int(self.config["priors"][wildcards.prior]["training"]["devices"])

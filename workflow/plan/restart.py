@@ -17,10 +17,11 @@ import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from skyscore import checksums
 
-__all__ = ["Book"]
+__all__ = ["Book", "main"]
 
 
 class Book:
@@ -36,7 +37,8 @@ class Book:
     """
 
     def __init__(self, home: str | Path, folders: Sequence[str | Path]):
-        self.home, self.folders, self.book = Path(home), [Path(folder) for folder in folders], None
+        self.home, self.folders = Path(home), [Path(folder) for folder in folders]
+        self.book: Any = None  # the open file, once `take_up` has opened it
         self.alone = self.unclean = self.checked = False
 
     def recover(self) -> list[str]:
@@ -114,3 +116,20 @@ class Book:
             self.book.truncate(0)
             self.book.write("".join(f"{run}\n" for run in [*runs, *more]))
             self.book.flush()
+
+
+def main() -> None:
+    """`make recover`: repairs what a killed run left in this folder, without starting a run. Reads every file."""
+    book = Book(".snakemake", [*sorted(path for path in Path("results").glob("*") if path.is_dir()), "data"])
+    done = book.take_up()
+    if not book.alone:
+        raise SystemExit("skyscore: a run is at work in this folder; nothing was changed")
+    book.unclean = True
+    done += book.check()
+    book.started()
+    book.ended()
+    print("\n".join(f"skyscore: {line}" for line in done) or "skyscore: no stale lock, no damaged file")
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,11 @@ class Run:
     """
 
     def __init__(
-        self, workflow: Any, config: Mapping[str, Any], problems: Problems, table: Mapping[str, dict]
+        self,
+        workflow: Any,
+        config: Mapping[str, Any],
+        problems: Problems,
+        table: Mapping[str, dict[str, Any]],
     ):
         self.workflow, self.config, self.problems, self.table = workflow, config, problems, table
         self.results = Path(config["pathvars"]["results"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["headlines", "report_command"]
 
 # of a posterior, at most three: what each is called, and how it is written
-METRICS = {
+METRICS: dict[str, tuple[str, Callable[[float], object]]] = {
     "chi2_dof": ("chi2 per datum {:.3f}", float),
     "tarp_p": ("coverage p {:.2f}", float),
     "certified": ("{}", lambda value: "certified" if value else "not certified"),

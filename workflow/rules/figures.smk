@@ -33,4 +33,4 @@ for figure in plan.figures:
             figure.message
         script:
             # evaluated when the file is read, and again when the job runs: then `figure` is the last one, and `rule` is known
-            "../../src/scripts/figures/" + vars().get("rule", f"plot_{figure.name}") + ".py"
+            f"../../src/scripts/figures/{vars().get('rule', f'plot_{figure.name}')}.py"

@@ -20,6 +20,7 @@ rule train_prior:
         name="{prior}",
         checkpoint_every=lookup(within=config, dpath="priors/{prior}/training/checkpoint_every"),
         devices=lookup(within=config, dpath="priors/{prior}/training/devices"),
+        precision=lookup(within=config, dpath="priors/{prior}/training/precision"),
         code=plan.code.version("train/train_prior"),
     message:
         "Learning the prior {wildcards.prior} (or taking the weights that come with the repository)"

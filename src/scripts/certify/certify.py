@@ -1,7 +1,7 @@
 """The certificate of one sampler on one problem. Reads the numbers of all its tests; writes certificate.json.
 
-Numbers: <problem>/<sampler>/certified, 0 or 1; and <problem>/certified for the problem's default sampler. Beside them
-every check with what was found and what is allowed, and the reasons of a refusal.
+Numbers: <problem>/<sampler>/certified, 0 or 1; and <problem>/certified for the problem's default sampler. The file also
+holds every check with its value and allowed range, and the reasons of a refusal.
 """
 
 from skyscore import io

@@ -1,4 +1,4 @@
-r"""All numbers of a run: numbers.json (flat), numbers.tex (macros), numbers.rst (first page of the report),
+r"""Collects all numbers of a run: numbers.json (flat), numbers.tex (macros), numbers.rst (first page of the report),
 provenance.json.
 
 A number `lens/mmps/chi2_dof` is `\skyscore{lens/mmps/chi2_dof}` in TeX.
@@ -9,7 +9,7 @@ from pathlib import Path
 from skyscore import io
 from skyscore.provenance import provenance
 
-CHECKS = {  # metrics of a posterior on the first page: is it right ...
+CHECKS = {  # metrics of a posterior on the first page: whether it is right ...
     "certified": "certified",
     "chi2_dof": "chi2 per datum",
     "tarp_p": "coverage: p",
@@ -19,18 +19,22 @@ CHECKS = {  # metrics of a posterior on the first page: is it right ...
 ERRORS = {
     "mean_rmse": "RMSE of the mean",
     "mean_correlation": "its correlation",
-}  # ... and how near the truth
+}  # ... and how close to the truth
 
 
 def merged(paths):
-    """One flat dictionary of numbers, and where each file's came from."""
+    """One flat dictionary of numbers, and the provenance of each file.
+
+    Raises:
+        InputError: if two files give the same number.
+    """
     flat, sources = {}, {}
     for path in paths:
         content = io.read_json(path)
         twice = flat.keys() & content["numbers"].keys()
         if twice:
             raise io.InputError(
-                f"{path}: the number {sorted(twice)[0]!r} is already given by another job; rename one"
+                f"{path}: the number {sorted(twice)[0]!r} is already given by another job; rename one of them"
             )
         flat |= content["numbers"]
         sources[str(path)] = content["provenance"]
@@ -38,11 +42,12 @@ def merged(paths):
 
 
 def rounded(value):
+    """A number as text, with four significant digits."""
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 def tex(flat):
-    """One macro per number under the name of its key, so that no number is typed and no name is mangled."""
+    """One macro per number, under its unchanged key, so that no number has to be typed."""
     lines = [r"\newcommand{\skyscore}[1]{\csname skyscore@#1\endcsname}"]
     lines += [
         rf"\expandafter\newcommand\csname skyscore@{key}\endcsname{{{rounded(value)}}}"
@@ -52,11 +57,12 @@ def tex(flat):
 
 
 def shown(metric, value):
+    """A number as a cell of the table."""
     return ("**no**", "yes")[value] if metric == "certified" else f"{value:.3g}"
 
 
 def table(posteriors, metrics):
-    """The metrics of each posterior that has any of them; a cell is blank where one was not measured."""
+    """The metrics of each posterior that has any of them; cells without a measurement are blank."""
     rows = [
         (name, *(shown(metric, found[metric]) if metric in found else "" for metric in metrics))
         for name, found in posteriors.items()
@@ -66,7 +72,7 @@ def table(posteriors, metrics):
 
 
 def summary(flat):
-    """The report's first page: what each posterior and each prior comes to, one line each."""
+    """The report's first page: one line for each posterior and each prior."""
     posteriors, priors = {}, []
     for key, value in flat.items():
         match key.split("/"):
@@ -76,17 +82,17 @@ def summary(flat):
                 priors.append((prior, f"{value:.3g}", f"{flat[f'{prior}/pqmass_p_value']:.3g}"))
     tables = (
         (
-            "Are the posteriors right? *certified*: every test passed, on enough simulations; coverage, MIRA and mean "
-            "squared z are explained under *Validation*. Blank: not measured in this run.",
+            "Are the posteriors right? *Certified* means that every test passed, on enough simulations. Coverage, MIRA "
+            "and mean squared z are explained under *Validation*. Blank cells were not measured in this run.",
             table(posteriors, CHECKS),
         ),
         (
-            "How near is their mean to the truth, where that is known? Units are those of the problem.",
+            "How close is their mean to the truth, where it is known? Units are those of the problem.",
             table(posteriors, ERRORS),
         ),
         (
-            "Are the priors those of the images? chi2 per degree of freedom of PQMass between draws and images that "
-            "the training never saw: 1 if they agree.",
+            "Do the priors match their images? The table gives chi2 per degree of freedom of PQMass between draws of "
+            "the prior and held-out images; it is 1 if they agree.",
             io.csv_table(("prior", "PQMass chi2 / dof", "p"), priors) if priors else None,
         ),
     )

@@ -1,7 +1,7 @@
-"""The test of the tests: ensembles whose posterior is known, certified by the code that certifies all others.
+"""Control of the tests: ensembles with a known posterior are certified by the same code as all others.
 
-Writes control.json: exact draws must be certified; the convolved likelihood approximation and too wide draws must
-not; numbers control/<method>/<metric>.
+Writes control.json, with numbers control/<method>/<metric>. Exact draws must be certified; the convolved likelihood
+approximation and draws that are too wide must not.
 """
 
 from skyscore import io

@@ -1,7 +1,7 @@
 """Coverage (TARP) of the posterior samples of all simulations.
 
-Reads simulations.h5 and the ensemble; writes coverage.json, curves included.
-Truths drawn from the prior test the sampler; held-out truths (numbers named held_out_...) test the prior with it.
+Reads simulations.h5 and the ensemble; writes coverage.json, including the curves. Truths drawn from the prior test the
+sampler. Held-out truths (numbers named held_out_...) test the prior as well.
 """
 
 from skyscore import io

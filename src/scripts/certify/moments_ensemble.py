@@ -1,7 +1,7 @@
 """Mean squared z and residuals of the posterior samples of all simulations.
 
-Reads observation.h5 (the instrument), simulations.h5, the ensemble, draws of the prior and, where noise was learned,
-held-out noise; writes moments.json.
+Reads observation.h5 (the instrument), simulations.h5, the ensemble, draws of the prior and, for learned noise, held-out
+noise; writes moments.json.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """Posterior samples of the simulations of a problem, or of a part of them, by one sampler.
 
-Reads observation.h5 (the instrument), simulations.h5 and a prior's weights; writes ensemble_<part>.h5 (N, S, C, H, W).
-Simulations go through the sampler in batches; each has its own random numbers, so that neither the size of a batch nor
-that of a part changes more than the time.
+Reads observation.h5 (the instrument), simulations.h5 and the weights of a prior; writes ensemble_<part>.h5 (N, S, C, H,
+W). Simulations are sampled in batches. Each simulation has its own random numbers, so the size of a batch or of a part
+changes the run time only.
 """
 
 import time
@@ -20,11 +20,11 @@ from skyscore.problems import load_problem
 from skyscore.provenance import provenance
 from skyscore.samplers import create, sample_problem, skipped
 
-IMAGES = {"cpu": 256, "cuda": 4096}  # in one batch
+IMAGES = {"cpu": 256, "cuda": 4096}  # images in one batch
 
 
 def budget(prior, shape, images, steps, device):
-    """What is about to be done, in one line; timed on one small batch."""
+    """The planned work in one line; the time is extrapolated from one small batch."""
     x = torch.zeros(32, *shape, device=device)
     for _ in range(2):  # the first call warms up
         start = time.perf_counter()
@@ -32,11 +32,11 @@ def budget(prior, shape, images, steps, device):
             prior.denoise(x, torch.ones(32, device=device))
     each = (time.perf_counter() - start) / 32
     least = images * steps * each
-    return f"{images} samples, {steps} steps each, {1e3 * each:.2f} ms per evaluation: {least:.0f} s for one each"
+    return f"{images} samples, {steps} steps each, {1e3 * each:.2f} ms per evaluation: {least:.0f} s or more"
 
 
 def drawn(together, data, generator, sampler, network, problem, n, model):
-    """Posterior samples for each part of the data, in parts that the memory holds."""
+    """Posterior samples for the data, in parts that fit into memory."""
     state = generator.get_state()
 
     def attempt(size):

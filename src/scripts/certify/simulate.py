@@ -1,9 +1,8 @@
 """The validation ensemble of a problem: truths, and data of the same instrument with fresh noise.
 
-Reads observation.h5, draws of the prior (their first n are truths, the others give its moments) and held-out images;
-writes simulations.h5: truths drawn from the prior, then held-out ones, their data, and an estimate from the data alone.
-Where the noise was learned, truths drawn from the prior come with noise drawn from its model, held-out ones with
-held-out noise.
+Reads observation.h5, draws of the prior (the first n are truths, the others give the moments) and held-out images.
+Writes simulations.h5: truths drawn from the prior, then held-out truths, their data, and an estimate from the data
+alone. For learned noise, truths drawn from the prior get noise drawn from its model, held-out truths held-out noise.
 """
 
 import numpy as np
@@ -31,11 +30,13 @@ def main(
     drawn, others = io.read_dataset(draws, "samples"), io.read_dataset(held_out, "held_out")
     if 2 * n > len(drawn):
         raise io.InputError(
-            f"{draws}: {len(drawn)} draws of the prior; {n} simulations need twice as many, raise sampling.n"
+            f"{draws}: {len(drawn)} draws of the prior are too few: {n} simulations need twice as many; "
+            "raise sampling.n"
         )
     if n_held_out > len(others):
         raise io.InputError(
-            f"{held_out}: {len(others)} images; {n_held_out} held-out simulations need as many"
+            f"{held_out}: {len(others)} images are too few for {n_held_out} held-out simulations; lower "
+            "validation.held_out or raise held_out of the data set"
         )
     chosen = np.random.default_rng(seed).choice(len(others), n_held_out, replace=False)
     truths = np.concatenate([drawn[:n], others[chosen]])

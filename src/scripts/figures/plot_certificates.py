@@ -1,4 +1,4 @@
-"""The table of all certificates, the control's last. Reads them; writes PDF, PNG and the report's caption."""
+"""The table of all certificates, with those of the control last. Writes PDF, PNG and the report's caption."""
 
 from skyscore import io, plotting
 from skyscore.provenance import provenance
@@ -19,8 +19,8 @@ def main(certificates, control, pdf, png, caption, *, code=None):
     )
     lines = []
     for name, verdict in found.items():
-        said = "certified" if verdict["certified"] else "not certified: " + "; ".join(verdict["reasons"])
-        lines.append(f"- **{name}**: {said}.")
+        result = "certified" if verdict["certified"] else "not certified: " + "; ".join(verdict["reasons"])
+        lines.append(f"- **{name}**: {result}.")
     io.write_caption(caption, ["\n".join(lines)], sources[0])
 
 

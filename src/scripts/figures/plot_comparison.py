@@ -3,7 +3,7 @@
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
-TAKEN = "Taken as given (``docs/reproduction.md`` holds this against the papers):"
+TAKEN = "Assumptions (``docs/explanation/reproduction.md`` compares them with the papers):"
 
 
 def scores(flat):
@@ -18,14 +18,15 @@ def scores(flat):
 
 
 def table(found):
-    """The numbers as the caption's table."""
+    """The numbers as a table for the caption."""
     rows = [(name, f"{rmse:.3g}", f"{r:.3f}") for name, (rmse, r) in found.items()]
     return io.csv_table(("reconstruction", "RMSE", "r"), rows)
 
 
 def given(content):
-    """What was measured of a real observation before anything was sampled, and what is taken as given."""
-    lines = [f"Measured: {'; '.join(content['stated'])}."] if content["stated"] else []
+    """Numbers measured on a real observation before sampling, and the assumptions made."""
+    measured = content["caption_numbers"]
+    lines = [f"Measured: {'; '.join(measured)}."] if measured else []
     if content["assumptions"]:
         lines += [TAKEN, "\n".join(f"* {text}" for text in content["assumptions"])]
     return lines
@@ -35,7 +36,7 @@ def main(comparison, numbers, baselines, pdf, png, caption, *, problem, code=Non
     content = io.read_json(numbers)
     found = scores(io.read_json(baselines)["numbers"] | content["numbers"])
     panels = io.read_panels(comparison)
-    figure = plotting.draw_comparison(panels, content["spectra"], found, f"{problem}: reconstructions")
+    figure = plotting.draw_comparison(panels, content["spectra"], found, f"Reconstructions of {problem}")
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}, code=code))
     lines = [f"Unit of the RMSE: {panels[-1].unit}.", table(found)] if found else ["The truth is not known."]
     io.write_caption(caption, lines + given(content), content["provenance"])

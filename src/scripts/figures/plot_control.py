@@ -7,7 +7,7 @@ from skyscore.provenance import provenance
 def main(numbers, pdf, png, caption, *, code=None):
     content = io.read_json(numbers)
     curves = {name: {"prior": found} for name, found in content["curves"].items()}
-    figure = plotting.draw_coverage(curves, "control: a Gaussian field whose posterior is known")
+    figure = plotting.draw_coverage(curves, "Control: a Gaussian field with a known posterior")
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}, code=code))
     flat, rows = content["numbers"], []
     for name in curves:

@@ -5,7 +5,7 @@ from skyscore.provenance import provenance
 
 
 def table(contents, problem):
-    """Deviation and p-value of each sampler, as the caption's table."""
+    """Deviation and p-value of each sampler, as a table for the caption."""
     rows = []
     for sampler, content in contents.items():
         for prefix, origin in (("", "prior"), ("held_out_", "held out")):
@@ -29,7 +29,7 @@ def main(numbers, pdf, png, caption, *, problem, samplers, code=None):
     io.write_figure([pdf, png], figure, provenance({"drawn_from": sources}, code=code))
     flat = contents[samplers[0]]["numbers"]
     n, s = (flat[f"{problem}/{samplers[0]}/{key}"] for key in ("simulations", "samples"))
-    text = f"{n} truths drawn from the prior, {s} samples each; largest deviation and p over both kinds of regions."
+    text = f"{n} truths drawn from the prior, {s} samples each. Largest deviation and p are over both kinds of regions."
     io.write_caption(caption, [text, table(contents, problem)], sources[0])
 
 

@@ -1,4 +1,4 @@
-"""Figure of the exact benchmark: every sampler on every task. Writes PDF, PNG and, for the report, the table."""
+"""Figure of the exact benchmark: every sampler on every task. Writes PDF, PNG and the report's table."""
 
 from skyscore import io, plotting
 from skyscore.provenance import provenance

@@ -7,7 +7,7 @@ SHOWN = ("rmse", "sd", "error_over_sd", "distance_to_prior", "distance_to_truth"
 
 
 def table(numbers, cases):
-    """The numbers as the caption's table, one line per case."""
+    """The numbers as a table for the caption, one line per case."""
     rows = [(label, *(f"{numbers[name][key]:.3g}" for key in SHOWN)) for name, label in cases.items()]
     return io.csv_table([name.replace("_", " ") for name in ("case", *SHOWN)], rows)
 

@@ -5,8 +5,8 @@ from skyscore.provenance import provenance
 
 
 def member(name, posterior, numbers):
-    """One source, from its samples and the numbers of its observation; None where its redshift is not configured."""
-    about = {key.rsplit("/", 1)[-1]: value for key, value in io.read_json(numbers)["numbers"].items()}
+    """One source, from its samples and the numbers of its observation; None if its redshift is not configured."""
+    about = io.short_keys(io.read_json(numbers)["numbers"])
     if "source_redshift" not in about:
         return None
     x, attrs = io.read_samples(posterior, "physical")
@@ -19,7 +19,9 @@ def main(posteriors, numbers, pdf, png, caption, *, problems, samplers, code=Non
     without = [name for name, one in zip(problems, found, strict=True) if one is None]
     members = [one for one in found if one is not None]
     if not members:
-        raise io.InputError("family: no lens has `redshifts` in the configuration; add them to its problem")
+        raise io.InputError(
+            "family: no lens has the setting `redshifts` in the configuration; add it to the problem of a lens"
+        )
     made = io.read_json(numbers[0])["provenance"]
     figure = plotting.draw_family(members, "Sources of the lenses, unlensed")
     io.write_figure([pdf, png], figure, provenance({"drawn_from": made}, code=code))
@@ -30,7 +32,7 @@ def main(posteriors, numbers, pdf, png, caption, *, problems, samplers, code=Non
     ]
     lines = [io.csv_table(("lens", "redshift of the source", "kpc per arcsec", "sampler", "samples"), rows)]
     if without:
-        lines.append(f"Not shown, for want of redshifts in the configuration: {', '.join(without)}.")
+        lines.append(f"Not shown, because the configuration has no redshifts for them: {', '.join(without)}.")
     io.write_caption(caption, lines, made)
 
 

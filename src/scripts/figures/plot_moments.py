@@ -13,12 +13,12 @@ COLUMNS = {
     "mira_reference": "calibrated",
     "mira_z": "MIRA, s.e.",
     "chi2_mean": "chi2 per datum",
-    "common_bias_p": "p of a common bias",
+    "common_bias_p": "common bias: p",
 }
 
 
 def table(numbers):
-    """z2, MIRA and chi2 of each sampler, as the caption's table."""
+    """z2, MIRA and chi2 of each sampler, as a table for the caption."""
     shown = [key for key in COLUMNS if any(key in found for found in numbers.values())]
     rows = [
         (name, *(f"{found[key]:.3f}" if key in found else "" for key in shown))
@@ -38,7 +38,7 @@ def main(coverage, mira, moments, certificates, pdf, png, caption, *, problem, s
         sources.append(contents[-1]["provenance"])
     samples = numbers[samplers[0]]["samples"]
     figure = plotting.draw_moments(
-        numbers, ranks, failed, samples, f"{problem}: are samples as wide as errors?"
+        numbers, ranks, failed, samples, f"{problem}: ranks, mean squared z and MIRA"
     )
     io.write_figure([pdf, png], figure, provenance({"drawn_from": sources}, code=code))
     io.write_caption(caption, [table(numbers)], sources[0])

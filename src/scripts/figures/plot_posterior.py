@@ -3,16 +3,16 @@
 from skyscore import io, plotting
 from skyscore.provenance import provenance
 
-COLLAPSED = 8  # fewer distinct ancestors than this say nothing of a width
+COLLAPSED = 8  # with fewer distinct ancestors the spread of the samples is not meaningful
 
 
 def main(panels, numbers, pdf, png, caption, *, problem, sampler, code=None):
     content = io.read_json(numbers)
-    flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
+    flat = io.short_keys(content["numbers"])
     title, warning = f"{problem}: posterior by {sampler}", ""
     if flat.get("unique_ancestors", COLLAPSED) < COLLAPSED:
         left = f"ancestors left: {flat['unique_ancestors']:.0f}"
-        warning = f"particles collapsed, {left}; their spread is not a posterior's"
+        warning = f"particles collapsed, {left}; their spread is not that of the posterior"
         title += f" ({warning})"
     figure = plotting.draw_panels(io.read_panels(panels), title)
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}, code=code))
@@ -22,8 +22,8 @@ def main(panels, numbers, pdf, png, caption, *, problem, sampler, code=None):
             f" (16 to 84 per cent of the samples: {flat['chi2_dof_p16']:.3f} to {flat['chi2_dof_p84']:.3f})"
         )
     cost = f"{flat['nfe']:.0f} evaluations and {flat['nvjp']:.0f} vector-Jacobian products per sample"
-    stated = "; ".join([chi2, *content["stated"], cost])
-    io.write_caption(caption, [f"{stated}.{f' **{warning}.**' if warning else ''}"], content["provenance"])
+    text = "; ".join([chi2, *content["caption_numbers"], cost])
+    io.write_caption(caption, [f"{text}.{f' **{warning}.**' if warning else ''}"], content["provenance"])
 
 
 if "snakemake" in globals():

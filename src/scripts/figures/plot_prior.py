@@ -12,14 +12,14 @@ COLUMNS = {
 
 
 def table(name, flat):
-    """PQMass as the caption's table."""
+    """PQMass as a table for the caption."""
     found = {title: flat[f"pqmass_{key}"] for key, title in COLUMNS.items() if f"pqmass_{key}" in flat}
     return io.csv_table(("PQMass of", *found), [(name, *(f"{value:.3f}" for value in found.values()))])
 
 
 def main(held_out, samples, numbers, pdf, png, caption, *, name, code=None):
     content = io.read_json(numbers)
-    flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
+    flat = io.short_keys(content["numbers"])
     generated, real = io.read_dataset(samples, "samples", 36), io.read_dataset(held_out, "held_out", 36)
     shown = {key: flat[f"pqmass_{key}"] for key in ("chi2_dof", "p_value")}
     figure = plotting.draw_prior(generated, real, shown, name)

@@ -1,4 +1,4 @@
-"""Figure of a disk's radial profile: posterior samples and CLEAN against a published profile, and a table of its rings.
+"""Figure of a disk's radial profile: samples and CLEAN against a published profile, and a table of the rings.
 
 Reads the reconstructions, their profiles and the numbers; writes PDF, PNG and the caption.
 """
@@ -11,17 +11,17 @@ from skyscore.provenance import provenance
 
 def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler, code=None):
     content = io.read_json(numbers)
-    flat = {key.rsplit("/", 1)[-1]: value for key, value in content["numbers"].items()}
+    flat = io.short_keys(content["numbers"])
     if "profile" not in (known := io.read_json(curves)):
         raise io.InputError(
-            f"{curves}: holds no published profile; name its file under `files` of {problem!r}"
+            f"{curves}: contains no published profile; name its file under `files` of {problem!r}"
         )
     disk = known["profile"]
     mean = next(one for one in io.read_panels(comparison) if one.title == f"{sampler}: mean")
     beam = disk["beam"]
     profiles = {
-        "published": disk["published"],
-        "published, at the beam of CLEAN": disk["published_at_beam"],
+        "Published": disk["published"],
+        "Published, at the beam of CLEAN": disk["published_at_beam"],
         "CLEAN of these data": disk["of"]["clean"][2],
     }
     figure = plotting.draw_profile(
@@ -30,9 +30,9 @@ def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler, co
         {name: np.array(one) for name, one in profiles.items()},
         1e3 * mean.image / mean.scale**2,
         mean.scale,
-        {at: f"ring {k}" for k, at in enumerate(disk["rings"], 1)},
+        {at: f"Ring {k}" for k, at in enumerate(disk["rings"], 1)},
         disk["outlines"][sampler],
-        f"{problem}, samples by {sampler}",
+        f"{problem}: radial profile, samples by {sampler}",
     )
     io.write_figure([pdf, png], figure, provenance({"drawn_from": content["provenance"]}, code=code))
 
@@ -44,14 +44,14 @@ def main(comparison, curves, numbers, pdf, png, caption, *, problem, sampler, co
         for k, at in enumerate(disk["rings"], 1)
     ]
     rows += [
-        ("brightness over the published one", of_samples("profile_ratio"), "1"),
-        ("correlation with it, both times r^2", of_samples("profile_correlation"), "1"),
-        ("brightness, both at the beam", of_samples("profile_ratio_at_beam"), "1"),
+        ("ratio to the published brightness", of_samples("profile_ratio"), "1"),
+        ("correlation of the profiles times r^2", of_samples("profile_correlation"), "1"),
+        ("ratio of the brightness, both at the beam", of_samples("profile_ratio_at_beam"), "1"),
         ("correlation, both at the beam", of_samples("profile_correlation_at_beam"), "1"),
     ]
     lines = [
-        f"The beam of CLEAN is {beam[0]:.3f} x {beam[1]:.3f} arcsec; it was restored with it, the samples with none. "
-        "Median of the samples, and where 68 per cent of them are; rings by the same measure in both:",
+        f"CLEAN is restored with a beam of {beam[0]:.3f} x {beam[1]:.3f} arcsec, the samples with none. The table "
+        "gives the median of the samples and their central 68 per cent; rings are measured in the same way in both:",
         io.csv_table(("quantity", "samples", "published"), rows),
     ]
     io.write_caption(caption, lines, content["provenance"])

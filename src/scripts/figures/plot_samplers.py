@@ -1,5 +1,7 @@
-"""Figure and table of all samplers on all problems. Reads the numbers of their tests, their certificates and the exact
-benchmark; writes PDF, PNG, the report's caption and, in a file of their own, the numbers shown.
+"""Figure and table of all samplers on all problems.
+
+Reads the numbers of their tests, their certificates and the exact benchmark; writes PDF, PNG, the report's caption and,
+in a separate file, the numbers shown.
 """
 
 from collections import defaultdict
@@ -15,7 +17,7 @@ KEPT = (
 
 
 def by_pair(contents):
-    """Numbers of the tests by problem and sampler, and what the certificate allows of some, `<number>_allowed`."""
+    """Numbers of the tests by problem and sampler, and the ranges that certificates allow, `<number>_allowed`."""
     found = defaultdict(lambda: defaultdict(dict))
     for content in contents:
         for key, value in content["numbers"].items():
@@ -28,7 +30,7 @@ def by_pair(contents):
 
 
 def exact_means(contents):
-    """Mean distance to exact posteriors over the floor, of every sampler of the exact benchmark, and its mean cost."""
+    """Mean over tasks, for every sampler of the exact benchmark, of its distance over the floor and of its cost."""
     ratios = defaultdict(list)
     for content in contents:
         for key, value in content["numbers"].items():
@@ -60,7 +62,7 @@ def main(tests, exact, pdf, png, caption, numbers, *, order, code=None):
     if means:
         names = list(dict.fromkeys(name for name, _ in means))
         exactly = [(n, f"{means[n, 'ratio']:.2f}", f"{means[n, 'cost']:.0f}") for n in names]
-        heads = ("sampler", "distance to exact posteriors / floor, mean of tasks", "evaluations")
+        heads = ("sampler", "distance to exact posteriors / floor, mean over tasks", "evaluations")
         parts.append(io.csv_table(heads, exactly))
     io.write_caption(caption, parts, sources[0])
     io.write_numbers(numbers, flat, source)

@@ -8,7 +8,7 @@ COLUMNS = ("tarp_deviation", "bias_z", "rms_z", "width_ratio", "acceptance")
 
 
 def table(flat):
-    """One line per likelihood."""
+    """The numbers as a table, one line per likelihood."""
     rows = [
         (label, *(f"{flat[f'slic/{name}/{key}']:.3f}" for key in COLUMNS))
         for name, label in LABELS.items()

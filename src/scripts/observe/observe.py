@@ -1,7 +1,7 @@
 """An observation of a problem: simulated from a held-out image, or read from downloaded files.
 
-Reads held-out images (the truth of a simulation; the moments of the prior for real data) and the files by their roles;
-writes observation.h5 and, in observation.json, the numbers that were measured on the way (such as a fitted lens).
+Reads held-out images (the truth of a simulation; the moments of the prior for real data) and the files by their roles.
+Writes observation.h5 and observation.json, with the numbers measured in the process (such as a fitted lens).
 """
 
 from skyscore import checksums, io

@@ -9,7 +9,7 @@ from skyscore.simulate import SIMULATORS
 
 
 def of_split(settings, split):
-    """A setting that has a value for each split is given as that of this split."""
+    """Settings in which each setting that differs between splits has the value of this split."""
     return {k: v.get(split, v) if isinstance(v, dict) else v for k, v in settings.items()}
 
 

@@ -1,10 +1,10 @@
-"""Classical reconstructions of one observation, and a direct regression where a problem trains one.
+"""Classical reconstructions of one observation, and a direct regression if the problem trains one.
 
-Reads observation.h5, images of the prior's population and perhaps the weights of the regression.
+Reads observation.h5, images of the prior's population and, if there is one, the weights of the regression.
 
-Writes baselines.h5 (one image (H, W) per method, physical units, on the frame of the unknown) and, where the truth is
-known, their distance to it: <problem>/baselines/<method>/rmse and .../correlation. Where a problem keeps an independent
-check aside, how each method agrees with that.
+Writes baselines.h5 (one image (H, W) per method, physical units, on the frame of the unknown) and, if the truth is
+known, their errors: <problem>/baselines/<method>/rmse and .../correlation. If the problem holds out independent data as
+a check, also the agreement of each method with these.
 """
 
 import torch
@@ -28,8 +28,8 @@ def main(observation, population, baselines, numbers, regression=None, *, proble
     look = (observed.pixel_scale, observed.unit, "unknown", observed.look, observed.scale_unit)
     panels = [Panel(image, name, *look) for name, image in found.items()]
     flat = {}
-    if "truth" in observed.observation.arrays:
-        truth = observed.to_physical(torch.as_tensor(observed.observation.arrays["truth"])).numpy()[0]
+    truth = observed.truth_image()
+    if truth is not None:
         for panel in panels:
             for key, value in agreement(panel.image, truth, observed.footprint()).items():
                 flat[f"{problem}/baselines/{panel.title}/{key}"] = value

@@ -1,8 +1,8 @@
-"""Posterior samples of one observation, by one sampler.
+"""Posterior samples of one observation, drawn by one sampler.
 
-Reads observation.h5, a prior's weights and, where the likelihood is learned, those of a noise model (samplers that
-need a density get its Gaussian surrogate); writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples),
-both with what made the observation: its settings, and the checksums of the files that it came from.
+Reads observation.h5, the weights of a prior and, if the likelihood is learned, those of a noise model (samplers that
+need a density get its Gaussian surrogate). Writes posterior.h5 (n, C, H, W) and posterior.fits (mean, std, samples),
+both with the provenance of the observation: its settings, and the checksums of its source files.
 """
 
 from skyscore import io, seeds

@@ -1,6 +1,8 @@
-"""The direct regression among the baselines. Reads observation.h5 and images drawn from the prior; writes its weights.
+"""Trains the direct regression among the baselines. Reads observation.h5 and images drawn from the prior; writes
+weights.
 
-Images of the learned prior, not those held out: the truth of a simulation is one of the latter.
+The images are drawn from the learned prior and are not the held-out ones, because the truth of a simulation is a
+held-out image.
 """
 
 import json

@@ -1,13 +1,18 @@
-"""Weights of a learned prior: those that come with the repository, or trained on a training set.
+"""Weights of a learned prior: those supplied with the repository, or trained on a training set.
 
-Reads weights/<prior>.safetensors (checked: they must have been made with the settings of this configuration) or the
-training set; writes <prior>.safetensors. A killed training goes on from checkpoints/, keyed by settings and seed.
+Reads weights/<prior>.safetensors (it must have been made with the settings of this configuration) or the training set;
+writes <prior>.safetensors. A killed training continues from checkpoints/, which are identified by settings, seed, code
+and images.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 from skyscore import io
+from skyscore.config.renamed import with_new_names
 from skyscore.priors import (
     FieldPrior,
     HybridPrior,
@@ -16,10 +21,17 @@ from skyscore.priors import (
     PrincipalPrior,
     load_prior,
 )
-from skyscore.priors.learning import field_of, learn_on
+from skyscore.priors.learning import field_of, learn_on, moments_to_keep
 from skyscore.provenance import fingerprint, provenance
 
 PRIORS = {prior.kind: prior for prior in (NeuralPrior, HybridPrior, PrincipalPrior)}
+
+
+def identity(settings):
+    """Settings under today's names, without the precision of the training: weights of either are the same prior."""
+    settings = with_new_names(settings)
+    training = {key: value for key, value in settings.get("training", {}).items() if key != "precision"}
+    return settings | ({"training": training} if training else {})
 
 
 def differences(made, asked, path=""):
@@ -33,19 +45,33 @@ def differences(made, asked, path=""):
 
 
 def take(weights, settings):
-    """The shipped weights as they are; InputError if they answer to other settings."""
+    """The bytes of the shipped weights.
+
+    Raises:
+        InputError: if they were made with other settings.
+    """
     _, metadata = io.read_weights(weights)
     made = json.loads(metadata.get("settings", "{}"))
-    wrong = next(differences(made, settings), None)
+    wrong = next(differences(identity(made), identity(settings)), None)
     if wrong:
         raise io.InputError(
-            f"{weights}: made with other settings ({wrong}); undo that, or --config train=true"
+            f"{weights}: made with other settings ({wrong}); undo that change, or train with --config train=true"
         )
     load_prior(weights)
     return Path(weights).read_bytes()
 
 
-def main(start, prior, *, name, settings, seed, checkpoint_every, devices=1, code=None):
+def checkpoint_of(name, start, settings, seed, code):
+    """The checkpoint of a training, named by all that decides its weights: it never continues that of other code.
+
+    The images themselves are in the name, not the file: one that is made again with the same images changes nothing.
+    """
+    images = np.ascontiguousarray(io.read_dataset(start, "train"))
+    key = fingerprint([settings, seed, code, hashlib.sha256(images).hexdigest()])
+    return Path("checkpoints") / f"{name}-{key}.safetensors"
+
+
+def main(start, prior, *, name, settings, seed, checkpoint_every, precision="auto", devices=1, code=None):
     if str(start).endswith(".safetensors"):
         io.write_bytes(prior, take(start, settings))
         return
@@ -57,10 +83,14 @@ def main(start, prior, *, name, settings, seed, checkpoint_every, devices=1, cod
         found = FieldPrior(field_of(images, settings), made) if field else MomentsPrior.fit(images, made)
         found.save(prior)
         return
-    checkpoint = Path("checkpoints") / f"{name}-{fingerprint([settings, seed])}.safetensors"
-    model, record = learn_on(devices, start, settings, seed, checkpoint, checkpoint_every)
+    checkpoint = checkpoint_of(name, start, settings, seed, code)
+    model, record = learn_on(devices, start, settings, seed, checkpoint, checkpoint_every, precision)
     metadata = {"settings": settings, "record": record, "provenance": provenance(settings, seed, code=code)}
-    PRIORS[settings["kind"]](model, {key: json.dumps(value) for key, value in metadata.items()}).save(prior)
+    metadata, kept = (
+        {key: json.dumps(value) for key, value in metadata.items()},
+        moments_to_keep(start, settings),
+    )
+    PRIORS[settings["kind"]](model, metadata, kept=kept).save(prior)
 
 
 if "snakemake" in globals():

@@ -1,9 +1,9 @@
-"""All reconstructions of one observation beside its truth. Reads observation, baselines and the samplers' posteriors.
+"""All reconstructions of one observation and its truth. Reads observation, baselines and the samplers' posteriors.
 
 Writes comparison.h5 (panels: data, truth, baselines, posterior means, standard deviations; physical units) and
 comparison.json: <problem>/<sampler>/mean_{rmse,correlation,sd} of the posterior means and the samples' spread, and the
-power spectrum of each reconstruction with its correlation with the truth scale by scale; of real data also what was
-measured of the observation, in words, and what is taken as given.
+power spectrum of each reconstruction with its correlation with the truth by scale. For real data also the numbers
+measured on the observation, as text, and the assumptions.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from skyscore.statistics.spectra import agreement, spectra
 
 def main(observation, baselines, posteriors, comparison, numbers, *, problem, samplers, code=None):
     observed = load_problem(io.read_observation(observation))
-    inside, arrays = observed.footprint(), observed.observation.arrays
+    inside = observed.footprint()
     look = {"scale": observed.pixel_scale, "unit": observed.unit, "scale_unit": observed.scale_unit}
     x = {
         name: torch.as_tensor(io.read_samples(path)[0])
@@ -26,10 +26,8 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
     }
     draws = {name: observed.to_physical(samples.double()).numpy()[:, 0] for name, samples in x.items()}
 
-    truth, images = None, {}
-    if "truth" in arrays:
-        truth = observed.to_physical(torch.as_tensor(arrays["truth"]).double()).numpy()[0]
-        images["truth"] = truth
+    truth = observed.truth_image()
+    images = {} if truth is None else {"Truth": truth}
     classical = {panel.title: panel.image for panel in io.read_panels(baselines)}
     images |= classical
     images |= {f"{name}: mean": samples.mean(0) for name, samples in draws.items()}
@@ -58,11 +56,11 @@ def main(observation, baselines, posteriors, comparison, numbers, *, problem, sa
     source = provenance(code=code)
     io.write_panels(comparison, [data, *panels], source)
     attrs = observed.observation.attrs
-    said = {
-        "stated": in_words(attrs.get("numbers", {}), observed.STATED),
+    further = {
+        "caption_numbers": in_words(attrs.get("numbers", {}), observed.CAPTION_NUMBERS),
         "assumptions": attrs.get("assumptions", []),
     } | observed.curves({name: image[None] for name, image in classical.items()} | draws)
-    io.write_numbers(numbers, flat, source, spectra=curves, **said)
+    io.write_numbers(numbers, flat, source, spectra=curves, **further)
 
 
 if "snakemake" in globals():

@@ -1,7 +1,8 @@
 """One sampler on one task of the exact benchmark: numbers exact/<sampler>/<task>/<metric>, means over priors.
 
-`ratio`: sliced Wasserstein-2 distance to exact posterior draws over that between two exact sets, 1 is the floor;
-`ratio_error`: its standard error; `ratio_prior<k>`: of each prior; cost in evaluations and vector-Jacobian products.
+`ratio`: sliced Wasserstein-2 distance to exact posterior draws over that between two exact sets (1 is the floor);
+`ratio_error`: its standard error; `ratio_prior<k>`: ratio for each prior; cost in evaluations and vector-Jacobian
+products.
 """
 
 import math
@@ -16,7 +17,7 @@ from skyscore.validation.exact import make_prior, make_task, measure
 
 
 def over_priors(found):
-    """Means over priors of each metric; the errors of independent means add in squares."""
+    """Mean of each metric over priors; the errors of independent means add in quadrature."""
     mean = {key: sum(one[key] for one in found) / len(found) for key in found[0] if key != "ratio_error"}
     mean["ratio_error"] = math.hypot(*(one["ratio_error"] for one in found)) / len(found)
     mean["cost"] = cost(mean["nfe"], mean["nvjp"])

@@ -1,4 +1,4 @@
-"""One exercise: posteriors under changed circumstances. Reads observations, posteriors and draws of the priors.
+"""One exercise: posteriors under changed conditions. Reads observations, posteriors and draws of the priors.
 
 Writes numbers, exercise/<exercise>/<problem>/{distance_to_prior,distance_to_truth,sd,...} of each case, and the panels
 of the figure: for each case the data, the truth, the posterior's mean, standard deviation and first samples; then draws
@@ -13,23 +13,22 @@ from skyscore.problems import Panel, load_problem
 from skyscore.provenance import provenance
 from skyscore.validation.exercises import position
 
-SAMPLES = 4  # shown of each case
+SAMPLES = 4  # samples shown for each case
 
 
 def row(problem, x):
-    """The panels of one case: data, truth, mean, standard deviation, samples."""
+    """The panels of one case: data, truth, posterior mean, standard deviation, samples."""
     draws = problem.to_physical(x.double()).numpy()[:, 0]
-    truth = problem.to_physical(torch.as_tensor(problem.observation.arrays["truth"]).double()).numpy()[0]
     look = (problem.pixel_scale, problem.unit)
-    named = {"truth": truth, "posterior mean": draws.mean(0)}
-    drawn = {f"sample {k + 1}": draw for k, draw in enumerate(draws[:SAMPLES])}
+    named = {"Truth": problem.truth_image(), "Posterior mean": draws.mean(0)}
+    drawn = {f"Sample {k + 1}": draw for k, draw in enumerate(draws[:SAMPLES])}
     images = [Panel(v, name, *look, "unknown", problem.look, problem.scale_unit) for name, v in named.items()]
-    images.append(Panel(draws.std(0), "standard deviation", *look, "spread", "spread", problem.scale_unit))
+    images.append(Panel(draws.std(0), "Standard deviation", *look, "spread", "spread", problem.scale_unit))
     images += [
         Panel(v, name, *look, "unknown", problem.look, problem.scale_unit) for name, v in drawn.items()
     ]
     data = problem.panels(x)[0]
-    data.title, data.group = "data", "data"
+    data.title, data.group = "Data", "data"
     return [data, *images]
 
 
@@ -44,7 +43,7 @@ def main(observations, posteriors, priors, panels, numbers, *, exercise, cases, 
         shown += row(problem, x)
     last = problem.to_physical(torch.as_tensor(prior[: len(shown) // len(cases) - 1])).numpy()
     look = (problem.pixel_scale, problem.unit, "unknown", problem.look, problem.scale_unit)
-    shown += [Panel(image[0], "draw of the prior", *look) for image in last]
+    shown += [Panel(image[0], "Draw of the prior", *look) for image in last]
     source = provenance(code=code)
     io.write_panels(panels, shown, source)
     io.write_numbers(numbers, flat, source, cases=cases)

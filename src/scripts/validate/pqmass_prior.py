@@ -1,6 +1,6 @@
-"""Are a prior's samples and held-out images draws from one distribution? Reads both; writes pqmass.json.
+"""PQMass: are a prior's samples and held-out images drawn from the same distribution? Writes pqmass.json.
 
-PQMass (Lemos et al. 2024, arXiv:2402.04355): chi2 over the cells of random tessellations, p-value by permutation.
+Reference: Lemos et al. (2024), arXiv:2402.04355: chi2 over the cells of random tessellations, p-value by permutation.
 """
 
 from skyscore import io

@@ -1,8 +1,8 @@
-"""How posterior samples fit the data. Reads observation.h5 and posterior.h5; writes residuals.json and panels.h5.
+"""Fit of posterior samples to the data. Reads observation.h5 and posterior.h5; writes residuals.json and panels.h5.
 
-For each quantity that has a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the
-16 and 84 per cent quantiles are kept; beside them the cost of the samples in evaluations and vector-Jacobian
-products, and in words what the caption states. panels.h5 holds what the figure of these samples shows.
+For each quantity with a value for every sample (such as chi2_dof = r' C^-1 r / number of data) the median and the 16
+and 84 per cent quantiles are stored, and besides them the cost of the samples in evaluations and vector-Jacobian
+products, and the numbers of the caption as text. panels.h5 holds the panels of the figure of these samples.
 """
 
 import numpy as np
@@ -29,9 +29,9 @@ def main(observation, posterior, numbers, panels, *, problem, sampler, code=None
     for key, value in made["diagnostics"].items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             flat[key] = value
-    stated = in_words(flat, observed.STATED)
+    caption_numbers = in_words(flat, observed.CAPTION_NUMBERS)
     flat = {f"{problem}/{sampler}/{key}": value for key, value in flat.items()}
-    io.write_numbers(numbers, flat, source, stated=stated)
+    io.write_numbers(numbers, flat, source, caption_numbers=caption_numbers)
     io.write_panels(panels, observed.panels(x), source)
 
 

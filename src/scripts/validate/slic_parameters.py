@@ -2,7 +2,8 @@
 
 Numbers slic/<likelihood>/<metric>: `tarp_deviation` (mean |ECP - alpha|) and `tarp_p_value`; `bias_z`, the largest over
 parameters of |mean of (posterior mean - truth) / sd|; `rms_z`, 1 if calibrated; `width_ratio`, the median sd over that
-of the comparison (the measured Gaussian, the exact posterior); `acceptance`; `rhat`. Also curves, one example, draws.
+of the comparison (the measured Gaussian, the exact posterior); `acceptance`; `rhat`. The file also holds the coverage
+curves and the draws of one example.
 """
 
 import numpy as np
@@ -27,10 +28,11 @@ def main(noise, held_out, numbers, *, settings, seed, device="auto", code=None):
     prior, images = load_prior(noise, device), io.read_dataset(held_out, "held_out")
     if len(images) < settings["simulations"] + 16:
         raise io.InputError(
-            f"{held_out}: {len(images)} images are too few for {settings['simulations']} simulations"
+            f"{held_out}: {len(images)} images are too few: {settings['simulations']} simulations need 16 more than "
+            "their number; lower slic.simulations"
         )
     print(
-        f"budget: {evaluations(settings):,} evaluations of the noise model, and five fits that need none",
+        f"planned: {evaluations(settings):,} evaluations of the noise model, and five fits that need none",
         flush=True,
     )
     fits, truth, data = learned_and_gaussian(prior, images, settings, seed, device, progress=True)
@@ -48,7 +50,7 @@ def main(noise, held_out, numbers, *, settings, seed, device="auto", code=None):
     flat = {
         f"slic/{name}/{key}": value for name, (values, _) in found.items() for key, value in values.items()
     }
-    # against the exact posterior itself, not only the truths
+    # compared with the exact posterior itself, not only with the truths
     flat["slic/linear/mean_error"] = float(((linear.mean - mean) / sd).mean(0).abs().max())
     flat["slic/simulations"], flat["slic/evaluations"] = settings["simulations"], evaluations(settings)
     model = Blob(images.shape[-1], settings["amplitude"], settings["size"])

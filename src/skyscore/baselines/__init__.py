@@ -1,1 +1,1 @@
-"""Classical reconstructions, to compare the posteriors with: each a function of the data alone, one method per file."""
+"""Classical reconstructions for comparison with the posteriors: each is a function of the data alone, one per file."""

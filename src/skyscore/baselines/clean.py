@@ -1,16 +1,17 @@
 r"""CLEAN, the classical image of an interferometer.
 
-The dirty image is the sky seen through the dirty beam, :math:`D = T \star I + \text{noise}`, both of weights w with a
-beam of unit peak: its unit is **Jy per (dirty) beam**. Hogbom's loop takes the brightest residual, moves a fraction
-(the gain) of it into the model, a flux in **Jy (per pixel)**, and subtracts as much of the dirty beam, until no
-residual exceeds a multiple of their own scatter. The restored image is the model convolved with a Gaussian fitted to
-the main lobe of the dirty beam, with the residuals added: **Jy per (restoring) beam**. One such beam covers
+The dirty image is the sky convolved with the dirty beam, :math:`D = T \star I + \text{noise}`, both with weights w and
+a beam of unit peak, so its unit is **Jy per (dirty) beam**. Hogbom's loop takes the brightest residual, moves a
+fraction of it (the gain) into the model, a flux in **Jy (per pixel)**, and subtracts the same amount of the dirty beam,
+until no residual exceeds a multiple of the scatter of the residuals. The restored image is the model convolved with a
+Gaussian fitted to the main lobe of the dirty beam, plus the residuals: **Jy per (restoring) beam**. One such beam
+covers
 
 .. math:: \Omega / \delta^2 = \frac{\pi \, b_\mathrm{maj} b_\mathrm{min}}{4 \ln 2 \, \delta^2}
 
-pixels, the factor between Jy per beam and Jy per pixel. Residuals are still in units of the dirty beam, whose area is
-another one; they are added as they are, as the field does (Jorsater & van Moorsel 1995, AJ 110, 2037, on what that
-costs).
+pixels, the factor between Jy per beam and Jy per pixel. The residuals remain in units of the dirty beam, whose area is
+different. They are added without conversion, as is usual in the field (Jorsater & van Moorsel 1995, AJ 110, 2037, on
+the error this causes).
 
 Reference: Hogbom (1974), A&AS 15, 417.
 """
@@ -26,8 +27,9 @@ from scipy.ndimage import label
 from scipy.optimize import least_squares
 
 from skyscore.operators.convolution import FWHM, Convolution
-from skyscore.operators.interferometry import ARCSEC, Interferometer, to_real
+from skyscore.operators.interferometry import Interferometer, to_real
 from skyscore.operators.toeplitz import dirty_beam
+from skyscore.units import ARCSEC
 
 __all__ = ["Beam", "Clean", "clean", "dirty_image", "fit_beam", "hogbom"]
 
@@ -46,11 +48,11 @@ class Beam:
     angle: float
 
     def pixels(self, scale: float) -> float:
-        """Area in pixels of `scale` arcsec: Jy per beam = Jy per pixel times this."""
+        """Area in pixels of `scale` arcsec: Jy per beam = Jy per pixel times this area."""
         return math.pi * self.major * self.minor / (4 * math.log(2) * scale**2)
 
     def smooth(self, image: np.ndarray, scale: float) -> np.ndarray:
-        """An image (H, W) per pixel convolved with the beam of unit sum: the same unit, the beam's resolution."""
+        """An image (H, W), per pixel, convolved with the beam of unit sum: same unit, resolution of the beam."""
         half = math.ceil(2 * self.major / scale)
         axis = scale * np.arange(-half, half + 1)
         x, y = axis[None, :], axis[:, None]
@@ -63,12 +65,15 @@ class Beam:
 
 @dataclass
 class Clean:
-    """What CLEAN leaves.
+    """Result of CLEAN. All images have shape (H, W).
 
     Attributes:
-        dirty: Jy per dirty beam; model: Jy per pixel; residual: Jy per dirty beam; restored: Jy per restoring beam;
-            all (H, W).
-        beam: restoring beam; iterations: components taken.
+        dirty: dirty image (Jy per dirty beam).
+        model: components (Jy per pixel).
+        residual: residuals (Jy per dirty beam).
+        restored: restored image (Jy per restoring beam).
+        beam: restoring beam.
+        iterations: number of components.
     """
 
     dirty: np.ndarray
@@ -83,16 +88,19 @@ def dirty_image(V: np.ndarray, uv: np.ndarray, weights: np.ndarray, shape, scale
     """sum_k w_k Re(V_k e^{+2 pi i (u l + v m)}) / sum_k w_k, shape (H, W), in Jy per dirty beam.
 
     Arguments:
-        V: visibilities (M,), complex (Jy); uv: (M, 2), wavelengths; weights: (M,); scale: pixel (arcsec).
+        V: visibilities (M,), complex (Jy).
+        uv: (M, 2) (wavelengths).
+        weights: (M,).
+        scale: pixel (arcsec).
     """
     A = Interferometer(uv, shape, scale)
     return A.adjoint(to_real(torch.from_numpy(weights * V))[None])[0, 0].numpy() / weights.sum()
 
 
 def fit_beam(uv: np.ndarray, weights: np.ndarray) -> Beam:
-    """The Gaussian closest to the main lobe of the dirty beam, where that is above a third of its peak."""
+    """The Gaussian closest to the main lobe of the dirty beam, fitted where the lobe exceeds a third of its peak."""
     rms = np.sqrt(np.sum(weights[:, None] * uv**2) / weights.sum() / 2)
-    scale = 0.03 / rms / ARCSEC  # some twelve pixels across the lobe
+    scale = 0.03 / rms / ARCSEC  # about twelve pixels across the lobe
     scale = min(scale, 0.5 / np.abs(uv).max() / ARCSEC)
     n = 81
     T = dirty_beam(uv, weights, ((n + 1) // 2,) * 2, scale).numpy() / weights.sum()
@@ -113,11 +121,14 @@ def fit_beam(uv: np.ndarray, weights: np.ndarray) -> Beam:
 def hogbom(
     dirty: np.ndarray, beam: np.ndarray, gain: float, threshold: float, iterations: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Model (Jy per pixel), residual (Jy per dirty beam), and components taken, of a dirty image (H, W).
+    """Model (Jy per pixel), residual (Jy per dirty beam) and number of components of a dirty image (H, W).
 
     Arguments:
         beam: dirty beam of unit peak, (2 H - 1, 2 W - 1).
-        threshold: ends when the largest residual is below this many times 1.4826 x their median absolute deviation.
+        gain: fraction of a peak that is removed at once.
+        threshold: the loop ends when the largest residual is below this many times 1.4826 x the median absolute
+            deviation of the residuals.
+        iterations: largest number of components.
     """
     H, W = dirty.shape
     residual, model, floor = dirty.copy(), np.zeros_like(dirty), 0.0
@@ -143,7 +154,9 @@ def clean(
     threshold: float = 3.0,
     iterations: int = 5000,
 ) -> Clean:
-    """CLEAN of visibilities V (M,) with imaging weights (M,); see :func:`dirty_image` for the arguments."""
+    """CLEAN of visibilities V (M,) with imaging weights (M,); for the arguments see :func:`dirty_image` and
+    :func:`hogbom`.
+    """
     dirty = dirty_image(V, uv, weights, shape, scale)
     T = dirty_beam(uv, weights, shape, scale).numpy() / weights.sum()
     model, residual, taken = hogbom(dirty, T, gain, threshold, iterations)

@@ -1,10 +1,10 @@
-r"""Kaiser-Squires with the smoothing that has the least expected error.
+r"""Kaiser-Squires inversion with the smoothing that minimises the expected error.
 
 .. math:: \hat\kappa = S_w P^\top \gamma, \qquad
     w = \arg\min_w \, \mathrm{tr}\,[(B P - 1) C (B P - 1)^\top] + \mathrm{tr}\,[B \Sigma B^\top], \quad B = S_w P^\top
 
-S is a Gaussian of width w (periodic), masked pixels of the shear are zero. The width is chosen by the expected error
-under the covariance C of the field (independent cosine modes), never by the truth.
+S is a Gaussian of width w (periodic); masked pixels of the shear are zero. The width minimises the expected error under
+the covariance C of the field (independent cosine modes); the truth is never used.
 
 References: Kaiser & Squires (1993), ApJ 404, 441; Remy et al. (2022), arXiv:2201.05561 (as a baseline).
 """
@@ -20,7 +20,7 @@ from skyscore.statistics.cosine import cosine_matrix
 __all__ = ["gaussian_smoothing", "kaiser_squires"]
 
 WIDTHS = torch.linspace(0.3, 4.0, 24)  # pixels
-DRAWS = 64  # fields and noises behind the expected error
+DRAWS = 64  # fields and noise realisations for the expected error
 
 
 def gaussian_smoothing(images: Tensor, width: float) -> Tensor:
@@ -35,7 +35,7 @@ def kaiser_squires(operator: ShearOperator, y: Tensor, noise, power: Tensor) -> 
 
     Arguments:
         y: shear on the unmasked pixels `(2 M,)`.
-        noise: its law.
+        noise: noise law of the shear.
         power: variances of the cosine modes of the convergence, `(H, W)`.
     """
     generator, T = torch.Generator().manual_seed(0), cosine_matrix(len(power))

@@ -1,12 +1,12 @@
-r"""Direct regression: a network trained on pairs of images and data returns the posterior mean, and only that.
+r"""Direct regression: a network trained on pairs of images and data returns the posterior mean, and nothing else.
 
 .. math:: \hat x = W b + \sigma_d \, F_\theta(W b / \sigma_d, \, b / \sigma_b), \qquad b = A^\top \Sigma^{-1} y, \qquad
     \theta = \arg\min_\theta E_{x, n} \| \hat x(y = A x + n) - x \|^2
 
-It is given the Wiener map and the back-projected data, and starts as the Wiener filter. The minimum of the mean square
-error over all functions is the mean of the posterior under the images' distribution; the mask and the noise of one
-observation are learned with it, so that another observation needs another network. Nothing in it depends on the signs
-of singular vectors, which differ between machines.
+The inputs of the network are the Wiener map and the back-projected data, and its initial state is the Wiener filter.
+The minimum of the mean squared error over all functions is the posterior mean under the distribution of the training
+images. The network learns the mask and noise of one observation, so another observation needs another network. It does
+not depend on the signs of singular vectors, which differ between machines.
 
 Reference: Jeffrey et al. (2020), "DeepMass", arXiv:1908.00543 (on the Wiener map; mean square error).
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,23 +30,25 @@ from .wiener import factors
 
 __all__ = ["Regression", "train_regression"]
 
-NETWORK = {"patch": 2, "channels": [32, 64], "blocks": 1, "attention": 8}
+NETWORK: dict[str, Any] = {"patch": 2, "channels": [32, 64], "blocks": 1, "attention": 8}
 
 
 class Regression(torch.nn.Module):
     """Creates the network for one observation; untrained, it is the Wiener filter.
 
     Arguments:
-        filter: W, `(D, D)`, of back-projected data b.
+        filter: W, `(D, D)`, applied to back-projected data b.
         scales: standard deviations of the images' pixels and of b.
         side: pixels on a side of the image.
     """
+
+    filter: Tensor
 
     def __init__(self, filter: Tensor, scales: tuple[float, float], side: int):
         super().__init__()
         self.side, self.scales = side, tuple(scales)
         self.net = UNet(side, **NETWORK, inputs=2)
-        torch.nn.init.zeros_(self.net.head.bias)
+        torch.nn.init.zeros_(self.net.head.bias)  # type: ignore[arg-type]  # it has one
         self.register_buffer("filter", filter.float())
 
     def forward(self, b: Tensor) -> Tensor:
@@ -56,19 +59,20 @@ class Regression(torch.nn.Module):
         return first + signal * F
 
     def save(self, path: str | Path, metadata: dict[str, str] | None = None) -> None:
+        """Writes weights and settings as safetensors."""
         about = {"side": self.side, "scales": self.scales}
         io.write_weights(path, self.state_dict(), {**(metadata or {}), "regression": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | Path) -> Regression:
-        """Reads a network that `save` wrote.
+        """Reads a network written by `save`.
 
         Raises:
             InputError: for a file that holds none.
         """
         tensors, metadata = io.read_weights(path)
         if "regression" not in metadata:
-            raise io.InputError(f"{path}: holds no regression network; delete it and run again")
+            raise io.InputError(f"{path}: contains no regression network; delete it and run again")
         about = json.loads(metadata["regression"])
         model = cls(tensors["filter"], about["scales"], about["side"])
         model.load_state_dict(tensors)
@@ -85,18 +89,22 @@ def train_regression(
     learning_rate: float = 2e-3,
     progress: bool = False,
 ) -> Regression:
-    """A network trained on `images` `(N, 1, H, W)` in prior units, seen with fresh noise and turned at every step.
+    """A network trained on `images` `(N, 1, H, W)` in prior units.
+
+    At every step the images are turned or mirrored at random and get fresh noise.
 
     Arguments:
-        spectrum: of the likelihood of the observation; the network is trained where it is, and returned there.
-        covariance: `(D, D)` of the images, of zero mean, behind the Wiener map.
+        spectrum: of the likelihood of the observation; the network is trained and returned on its device.
+        covariance: `(D, D)` of the images, of zero mean, for the Wiener map.
+        steps: training steps.
+        seed: of initial weights, images and noise.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     V, s, device = spectrum.V.double(), spectrum.s.double(), spectrum.V.device
     C = covariance.to(V)
     CW, L = factors(V, s, C)
-    # x = W b is the mean of the posterior, and W its covariance; that of d = s V' x + n is L L', and b = V s d
+    # x = W b is the posterior mean and W the posterior covariance; d = s V' x + n has covariance L L', and b = V s d
     filter = C - CW @ torch.cholesky_solve(CW.T, L)
     back = float((s * L.T).square().sum() / len(V)) ** 0.5
     model = Regression(filter, (float(images.std()), back), images.shape[-1]).to(device)

@@ -2,8 +2,8 @@ r"""Richardson-Lucy deconvolution: the maximum-likelihood iteration for counts, 
 
 .. math:: x \leftarrow \frac{x}{A^\top 1} \, A^\top \frac{y}{A x}
 
-It keeps x positive and fits large scales first; noise comes last, so that it is stopped early, at the iteration whose
-residuals have the variance of the noise (the discrepancy principle).
+It keeps x positive and fits large scales first and noise last. It is therefore stopped early, at the iteration where
+the residuals have the variance of the noise (the discrepancy principle).
 
 References: Richardson (1972), JOSA 62, 55; Lucy (1974), AJ 79, 745.
 """
@@ -25,8 +25,8 @@ def richardson_lucy(
 
     Arguments:
         operator: A with non-negative entries.
-        y: data `(1, *out_shape)`; negative ones count as none.
-        std: standard deviation of their noise, at which residuals the iteration stops.
+        y: data `(1, *out_shape)`; negative values are set to zero.
+        std: standard deviation of the noise; the iteration stops when the residuals reach it.
     """
     y = y.double()
     counts, sensitivity = y.clamp(min=0), operator.adjoint(torch.ones_like(y)).clamp(min=1e-12)

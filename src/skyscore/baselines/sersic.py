@@ -1,9 +1,9 @@
-r"""One Sersic profile, fitted to the data by least squares.
+r"""A single Sersic profile, fitted to the data by least squares.
 
 .. math:: I(r) = a \, \exp\big[-b_n (r / R_e)^{1/n}\big], \qquad r^2 = q u^2 + v^2 / q
 
-(u, v: along the major and the minor axis), averaged over pixels, through the forward model of the problem. The
-amplitude is linear and eliminated; six parameters are searched from several starting points.
+(u, v: along the major and the minor axis), averaged over pixels and passed through the forward model of the problem.
+The amplitude is linear and eliminated. The other six parameters are searched from several starting points.
 
 References: Sersic (1968), Atlas de Galaxias Australes; Ciotti & Bertin (1999), A&A 352, 447, eq. 18 (b_n); Golub &
 Pereyra (2003), Inverse Problems 19, R1 (variable projection).
@@ -20,20 +20,21 @@ from skyscore.likelihoods.gaussian import Spectrum
 
 __all__ = ["SersicFit", "fit_sersic", "sersic"]
 
-SUBPIXELS = 5
-#: lower and upper bound of x, y, log R_e (in units of half the field), n, and the two ellipticities
+SUBPIXELS = 5  # points on a side of a pixel
+#: lower and upper bounds of x, y, log R_e (in units of half the field), n, and the two ellipticities
 LOWER = np.array([-0.9, -0.9, np.log(0.02), 0.3, -0.75, -0.75])
 UPPER = np.array([0.9, 0.9, np.log(2.0), 8.0, 0.75, 0.75])
 
 
 class SersicFit(NamedTuple):
-    """A fit.
+    """The fitted profile.
 
     Attributes:
-        image: `(H, W)`, in the units of the unknown. amplitude: a, in the same.
-        parameters: x, y, log R_e, n, e_1, e_2; lengths in units of half the field, (1 - q) / (1 + q) and the angle
-            phi of the major axis as e_1 + i e_2 = (1 - q) / (1 + q) exp(2 i phi).
-        chi2: sum of the squared whitened residuals that an image can reach.
+        image: `(H, W)`, in the units of the unknown.
+        amplitude: a, in the same units.
+        parameters: x, y, log R_e, n, e_1, e_2; lengths in units of half the field, ellipticities with e_1 + i e_2 =
+            (1 - q) / (1 + q) exp(2 i phi), phi the angle of the major axis.
+        chi2: sum of the squared whitened residuals, in the data space that an image can reach.
     """
 
     image: np.ndarray
@@ -61,9 +62,9 @@ def fit_sersic(spectrum: Spectrum, shape: tuple[int, int], starts: int = 6, seed
     """The Sersic profile that fits the data best.
 
     Arguments:
-        spectrum: of the likelihood of the image in the units wanted, of H W pixels.
+        spectrum: of the likelihood of an image of H W pixels, in the units wanted.
         shape: `(H, W)`.
-        starts: starting points, drawn within the bounds by `seed`.
+        starts: number of starting points, drawn within the bounds by `seed`.
     """
     s, d = spectrum.s.double().cpu().numpy(), spectrum.d.double().cpu().numpy()
     W = s[:, None] * spectrum.V.double().cpu().numpy().T  # d = W x + N(0, 1)

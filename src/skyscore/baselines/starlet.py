@@ -1,12 +1,12 @@
-r"""A sparse map: few starlet coefficients, l1 penalised, by FISTA.
+r"""A sparse map: few starlet coefficients, with an l1 penalty, found by FISTA.
 
 .. math:: \hat\alpha = \arg\min_\alpha \tfrac12 \|\Sigma^{-1/2} (y - A \Phi \alpha)\|^2
     + \sum_{j, i} \lambda_{j} |\alpha_{j i}|, \qquad \hat x = \Phi \hat\alpha
 
-:math:`\Phi` adds up the scales of the isotropic undecimated wavelet transform (starlet, B3 spline; mirrored edges).
-Each threshold is `K` times the standard deviation that the noise alone gives a coefficient in the gradient; the
-coarsest scale is not penalised. The maximum a posteriori image of a Laplace prior, shrunk as such; taking the
-shrinkage back on the coefficients that were found raises the error at these signal-to-noise ratios.
+:math:`\Phi` sums the scales of the isotropic undecimated wavelet transform (starlet, B3 spline; mirrored edges). Each
+threshold is `K` times the standard deviation of a coefficient of the gradient under noise alone; the coarsest scale is
+not penalised. The result is the maximum a posteriori image of a Laplace prior and is shrunk accordingly. Undoing the
+shrinkage on the coefficients that were found increases the error at these signal-to-noise ratios.
 
 References: Starck, Murtagh & Fadili (2010), "Sparse Image and Signal Processing" (starlet);
 Beck & Teboulle (2009), SIAM J. Imaging Sci. 2, 183 (FISTA); Lanusse et al. (2016), arXiv:1603.01599 (GLIMPSE).
@@ -25,11 +25,11 @@ from skyscore.operators.base import LinearOperator
 __all__ = ["starlet_map", "starlet_matrices"]
 
 K = 2.0  # threshold in standard deviations of the noise
-STEPS = 300
+STEPS = 300  # iterations of FISTA
 
 
 def smoothing(n: int, scale: int) -> Tensor:
-    """The B3 spline with holes of 2^scale as a matrix `(n, n)`, mirrored at the edges."""
+    """The B3 spline with holes of 2^scale, as a matrix `(n, n)`, mirrored at the edges."""
     S = torch.zeros(n, n, dtype=torch.float64)
     for tap, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
         i = torch.arange(n)
@@ -39,8 +39,11 @@ def smoothing(n: int, scale: int) -> Tensor:
     return S
 
 
-def starlet_matrices(shape: tuple[int, int], scales: int) -> list[tuple[Tensor, Tensor]]:
-    """Smoothings (rows `(H, H)`, columns `(W, W)`) to c_0 = x, c_1, ... c_J; coefficients are c_j - c_{j+1}, c_J."""
+def starlet_matrices(shape: tuple[int, ...], scales: int) -> list[tuple[Tensor, Tensor]]:
+    """Smoothing matrices (rows `(H, H)`, columns `(W, W)`) to c_0 = x, c_1, ... c_J.
+
+    The coefficients are c_j - c_{j+1} and c_J.
+    """
     rows, columns = (torch.eye(n, dtype=torch.float64) for n in shape)
     out = [(rows, columns)]
     for j in range(scales):
@@ -50,26 +53,26 @@ def starlet_matrices(shape: tuple[int, int], scales: int) -> list[tuple[Tensor, 
 
 
 def analyse(x: Tensor, levels: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Coefficients `(..., J + 1, H, W)` of images `(..., H, W)`; they add up to the image."""
+    """Coefficients `(..., J + 1, H, W)` of images `(..., H, W)`; their sum is the image."""
     c = [R @ x @ C.T for R, C in levels]
     return torch.stack([a - b for a, b in pairwise(c)] + [c[-1]], dim=-3)
 
 
 def synthesise(alpha: Tensor, levels: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Sum over scales of the wavelets with these coefficients, the adjoint of `analyse`: `(..., H, W)`."""
+    """The adjoint of `analyse`: the sum over scales of the wavelets with these coefficients, `(..., H, W)`."""
     c = alpha.clone()
     c[..., 1:, :, :] -= alpha[..., :-1, :, :]  # coefficient of c_j is alpha_j - alpha_{j-1}
-    return sum(R.T @ c[..., j, :, :] @ C for j, (R, C) in enumerate(levels))
+    return torch.as_tensor(sum(R.T @ c[..., j, :, :] @ C for j, (R, C) in enumerate(levels)))
 
 
 def starlet_map(operator: LinearOperator, y: Tensor, noise, scales: int | None = None) -> Tensor:
     """The sparse map `(H, W)` in the units of the operator's images.
 
     Arguments:
-        operator: A, of images `(1, H, W)`.
+        operator: A, acting on images `(1, H, W)`.
         y: data `(M,)`.
-        noise: their law.
-        scales: wavelet scales J; as many as fit into the map by default.
+        noise: noise law of the data.
+        scales: wavelet scales J; by default as many as fit into the map.
     """
     shape, y = operator.in_shape[1:], y.double()
     scales = scales or max(1, int(math.log2(min(shape))) - 2)
@@ -78,10 +81,10 @@ def starlet_map(operator: LinearOperator, y: Tensor, noise, scales: int | None =
     def back(r: Tensor) -> Tensor:  # A' Sigma^-1 r
         return operator.adjoint(noise.solve(r))[:, 0]
 
-    def gradient(x: Tensor) -> Tensor:  # of the misfit
+    def gradient(x: Tensor) -> Tensor:  # gradient of the misfit
         return back(operator(x[None, None]) - y)[0]
 
-    # noise in the gradient with respect to the coefficients: variance of Phi' A' Sigma^-1 n
+    # noise of the gradient with respect to the coefficients: variance of Phi' A' Sigma^-1 n
     drawn = analyse(back(noise.sample(64, torch.Generator().manual_seed(0))), levels)
     penalty = (K * drawn.std(0).mean((1, 2)))[:, None, None].expand(-1, *shape).clone()
     penalty[-1] = 0
@@ -99,7 +102,14 @@ def largest(matrix, x: Tensor, iterations: int = 20) -> float:
 
 
 def fista(gradient, penalty: Tensor, levels, norm: float, steps: int = STEPS) -> Tensor:
-    """Coefficients `(J + 1, H, W)` that minimise misfit + sum of penalty |alpha|."""
+    """Coefficients `(J + 1, H, W)` that minimise misfit + sum of penalty |alpha|.
+
+    Arguments:
+        gradient: gradient of the misfit with respect to the image.
+        penalty: `(J + 1, H, W)`.
+        levels: see :func:`starlet_matrices`.
+        norm: Lipschitz constant of the gradient with respect to the coefficients.
+    """
     alpha = torch.zeros_like(penalty)
     z, t = alpha, 1.0
     for _ in range(steps):

@@ -1,1 +1,1 @@
-"""What the machine does: devices, batches that fit into memory, compiled networks, several processes."""
+"""Computing resources: devices, batches that fit into memory, compiled networks, several processes."""

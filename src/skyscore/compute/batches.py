@@ -1,4 +1,4 @@
-"""When the memory of a GPU does not suffice: half as many images at once, once, and a line that says so."""
+"""Halves the number of images per call, once and with a warning, if a GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ T = TypeVar("T")
 
 
 class Batch:
-    """Creates the number of images that go through memory at once.
+    """The number of images that are processed at once.
 
     Arguments:
-        size: to begin with.
-        what: they are for, said where it is halved.
+        size: initial number of images.
+        what: their purpose, named in the warning.
 
     Attributes:
-        halved: whether it was; a second time is an error.
+        halved: whether the number was halved; a second time is an error.
     """
 
     def __init__(self, size: int, what: str):
         self.size, self.what, self.halved = size, what, False
 
     def run(self, attempt: Callable[[int], T], rows: int) -> T:
-        """attempt(size) for so many rows in all; once more with half the size if that takes too much memory.
+        """Calls attempt(size) for this many rows in total; repeats it with half the size if the GPU runs out of memory.
 
         Raises:
-            torch.OutOfMemoryError: if half of them are too many too, or this was done before.
+            torch.OutOfMemoryError: if half the size is also too large, or the size was already halved.
         """
         try:
             return attempt(self.size)
@@ -39,7 +39,7 @@ class Batch:
             now = min(self.size, rows)
             if self.halved or now < 2:
                 raise
-        # outside of the handler, whose traceback holds on to what the attempt had allocated
+        # outside the handler, because its traceback keeps the memory of the attempt allocated
         self.size, self.halved = now // 2, True
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,9 +1,9 @@
-"""Networks compiled by `torch.compile`, for batches of one size that are evaluated without derivative.
+"""Networks compiled by `torch.compile`, for batches of one size that are evaluated without derivatives.
 
-Sampling evaluates a network thousands of times on batches of one size, so that one compilation serves a run, with CUDA
-graphs on a GPU. Batches of another size and evaluations with a derivative go on as they are: a size of its own takes
-another compilation, and the backward pass of a compiled network runs once, where samplers ask for several products with
-the Jacobian of one evaluation.
+Sampling evaluates a network thousands of times on batches of one size, so that one compilation serves a run, with
+CUDA graphs on a GPU. Batches of other sizes and evaluations with a derivative run uncompiled: each other size would
+need another compilation, and the backward pass of a compiled network runs only once, while samplers need several
+products with the Jacobian of one evaluation.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,9 +27,10 @@ __all__ = ["compiled", "private_cache"]
 
 @cache
 def private_cache() -> str:
-    """A folder of this process for what is compiled, gone with it.
+    """Creates a folder for compiled code that belongs to this process and is deleted with it.
 
-    That of torch has a name below /tmp that others know and serves all runs, and what lies there is unpickled and run.
+    The default folder of torch lies below /tmp under a predictable name, serves all runs, and its contents are
+    unpickled and executed.
     """
     folder = tempfile.mkdtemp(prefix="skyscore-compiled-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -38,42 +40,42 @@ def private_cache() -> str:
 
 
 @contextlib.contextmanager
-def compiled(*priors, images: int, enabled: bool = True) -> Iterator[bool]:
-    """Within, the networks of learned priors are compiled for calls of so many images without derivative.
+def compiled(*priors: Any, images: int, enabled: bool = True) -> Iterator[bool]:
+    """Context in which the networks of learned priors are compiled for calls of `images` images without derivative.
 
-    What they return differs by rounding alone. Where one cannot be compiled, for want of a compiler for example, there
-    is a warning, and everything goes on as it was.
+    The results differ only by rounding. If a network cannot be compiled, for example without a compiler, there is a
+    warning and it runs uncompiled.
 
     Arguments:
-        priors: learned priors; those that hold no network, and None, are left alone.
-        images: in one call.
-        enabled: nothing is compiled if not.
+        priors: learned priors; None and priors without a network are ignored.
+        images: number of images in one call.
+        enabled: if False, nothing is compiled.
 
     Yields:
         Whether the networks were compiled.
     """
-    priors = [prior for prior in priors if hasattr(getattr(prior, "model", None), "net")]
-    if not (enabled and priors):
+    networks = [prior for prior in priors if hasattr(getattr(prior, "model", None), "net")]
+    if not (enabled and networks):
         yield False
         return
     try:
-        found = compile_now(priors, images)
-        # what was not compiled by now is not compiled any more
+        found = compile_now(networks, images)
+        # from here on nothing else is compiled
         with torch.compiler.set_stance("eager_on_recompile"):
             yield found
     finally:
-        for prior in priors:
+        for prior in networks:
             restore(prior.model.net)
 
 
-def compile_now(priors: list, images: int) -> bool:
-    """Compiles the networks by calls on blank images."""
+def compile_now(priors: list[Any], images: int) -> bool:
+    """Compiles the networks by calls with blank images; returns whether that worked."""
     private_cache()
     start = time.perf_counter()
     for prior in priors:
         blank = torch.zeros(images, *prior.shape, device=next(prior.model.parameters()).device)
         graphs = blank.device.type == "cuda"
-        # the graph of a GPU is recorded in a later call than the first
+        # on a GPU the graph is recorded only after the first call
         mode, calls = ("reduce-overhead", 3) if graphs else ("default", 1)
         network = prior.model.net
         network.forward = torch.compile(network.forward, mode=mode, dynamic=False)
@@ -81,15 +83,17 @@ def compile_now(priors: list, images: int) -> bool:
             with torch.no_grad():
                 for _ in range(calls):
                     prior.denoise(blank, 1.0)
-        except Exception as error:  # torch has many of them, of its own, of compilers and of drivers
+        except Exception as error:  # torch, compilers and drivers raise many types
             restore(network)
             reason = (str(error).strip().splitlines() or [""])[0]
-            warnings.warn(f"network not compiled ({type(error).__name__}: {reason})", stacklevel=4)
+            warnings.warn(
+                f"network not compiled ({type(error).__name__}: {reason}); it runs uncompiled", stacklevel=4
+            )
             return False
     print(f"networks compiled for {images} images in {time.perf_counter() - start:.0f} s", flush=True)
     return True
 
 
 def restore(network: nn.Module) -> None:
-    """The network as its class has it."""
+    """Restores the uncompiled network."""
     vars(network).pop("forward", None)

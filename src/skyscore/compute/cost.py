@@ -4,5 +4,5 @@ __all__ = ["cost"]
 
 
 def cost(nfe: float, nvjp: float) -> float:
-    """Evaluations and vector-Jacobian products, of which one takes twice the time of an evaluation."""
+    """Evaluations plus vector-Jacobian products, which take twice the time of an evaluation each."""
     return nfe + 2 * nvjp

@@ -1,4 +1,4 @@
-"""What the file system refuses, and what to do about it. Uses the standard library only."""
+"""Errors of the file system and their remedies. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["remedy", "unwritable"]
 
 
 def unwritable(folder: str | Path) -> str | None:
-    """Why nothing can be written into a folder (or the nearest one above it that exists), None if it can."""
+    """The reason why a folder (or its nearest existing parent) cannot be written to, or None if it can."""
     folder = Path(folder).absolute()
     while not folder.exists():
         folder = folder.parent
@@ -23,7 +23,7 @@ def unwritable(folder: str | Path) -> str | None:
 
 
 def remedy(number: int | None) -> str:
-    """What to do about an error of the file system."""
+    """The remedy for an error number of the file system."""
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "make room and run the same command again"
     return "make it writable, or name another folder by `pathvars: {results: ...}`"

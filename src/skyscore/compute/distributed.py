@@ -1,7 +1,7 @@
-"""Training by several processes of one machine: each takes its share of every batch, and gradients are averaged.
+"""Training in several processes on one machine: each takes its share of every batch, and gradients are averaged.
 
-What a step draws (images, levels, noise) is drawn for the whole batch by every process, from (seed, step), and each
-keeps its part: the loss is that of one process with the same batch, to rounding.
+Every process draws the random numbers of a step (images, levels, noise) for the whole batch, from (seed, step), and
+keeps its part: the loss is that of one process with the same batch, up to rounding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,21 +23,23 @@ __all__ = ["averaged", "launch", "parallel", "share"]
 
 
 def share(batch: int) -> tuple[slice, int]:
-    """The part of a batch that this process takes, and its rank; all of it where there is one process.
+    """The part of a batch for this process, and the rank of the process; the whole batch if there is one process.
 
     Raises:
-        ValueError: if the batch cannot be cut into equal parts.
+        ValueError: if the batch cannot be divided into equal parts.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return slice(None), 0
     rank, world = dist.get_rank(), dist.get_world_size()
     if batch % world:
-        raise ValueError(f"training: a batch of {batch} cannot be shared equally by {world} devices")
+        raise ValueError(
+            f"training: a batch of {batch} cannot be shared equally by {world} devices; change one of them"
+        )
     return slice(rank * batch // world, (rank + 1) * batch // world), rank
 
 
 def parallel(model: nn.Module, device: str) -> nn.Module:
-    """The model as all processes train it together; itself where there is one."""
+    """The model as all processes train it together; the model itself if there is one process."""
     if not (dist.is_available() and dist.is_initialized()):
         return model
     ids = [torch.device(device)] if torch.device(device).type == "cuda" else None
@@ -51,13 +55,13 @@ def averaged(value: Tensor) -> Tensor:
     return value
 
 
-def launch(module: str, job: dict, devices: int) -> None:
-    """Runs `python -m module FILE` in so many processes of this machine by torchrun, the job in the file, as JSON.
+def launch(module: str, job: Mapping[str, Any], devices: int) -> None:
+    """Runs `python -m module FILE` in this many processes on this machine with torchrun; FILE is the job as JSON.
 
-    What they print is printed here.
+    The output of the processes is printed.
 
     Raises:
-        RuntimeError: if one of them fails; torchrun then ends the others.
+        RuntimeError: if one of them fails; torchrun then stops the others.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
@@ -72,7 +76,9 @@ def launch(module: str, job: dict, devices: int) -> None:
         with subprocess.Popen(
             [*command, "-m", module, str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as workers:
-            for line in workers.stdout:
+            for line in workers.stdout or ():
                 print(line, end="")
     if workers.returncode:
-        raise RuntimeError(f"{module}: a process of {devices} failed (exit code {workers.returncode})")
+        raise RuntimeError(
+            f"{module}: a process of {devices} failed (exit code {workers.returncode}); its error is above"
+        )

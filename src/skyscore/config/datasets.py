@@ -1,4 +1,4 @@
-"""The table of files, config/datasets.tsv: read and checked; and where a mirror holds each of them."""
+"""The table of files, config/datasets.tsv: read and checked."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import csv
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from .check import checked
+from .messages import SettingsError, place
 from .schema import load_schema
-from .settings import SettingsError, check, place
 
-__all__ = ["check_table", "mirrored", "read_table"]
-
-
-def mirrored(url: str, mirror: str | Path) -> Path:
-    """Where a mirror holds the file of `url`: <mirror>/<host>/<path>."""
-    parts = urlsplit(url)
-    return Path(mirror) / parts.netloc / unquote(parts.path).lstrip("/")
+__all__ = ["check_table", "read_table"]
 
 
 def read_table(path: str | Path, source: str, name: str = "datasets") -> list[dict[str, Any]]:
-    """The checked rows of a tab-separated file, see `check_table`; `source` is its name in messages.
+    """The checked rows of a tab-separated file, see `check_table`.
+
+    Arguments:
+        source: name of the file in messages.
+        name: name of the schema.
 
     Raises:
-        SettingsError: no such file, no table, or a row that is wrong.
+        SettingsError: no such file, no table, or a wrong row.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -35,24 +33,28 @@ def read_table(path: str | Path, source: str, name: str = "datasets") -> list[di
 
 
 def check_table(rows: list[dict[str, Any]], source: str, name: str = "datasets") -> list[dict[str, Any]]:
-    """The rows of a table (one dictionary of texts each), numbers as numbers, checked against its schema.
+    """The rows of a table (one dictionary of texts each), checked against its schema, with numbers as numbers.
 
-    An empty cell is as one that is not there. What is fetched has a checksum and a size; None where a row has none.
+    An empty cell counts as missing. Files that a job fetches must have a checksum and a size. In other rows these may
+    be None.
+
+    Raises:
+        SettingsError: a wrong row.
     """
-    root, checked = load_schema(name), []
-    numeric = {key for key, node in root["properties"].items() if node.get("type") == "integer"}
+    schema, table = load_schema(name), []
+    numeric = {key for key, node in schema["properties"].items() if node.get("type") == "integer"}
     for number, row in enumerate(rows, start=2):
+        keys = (f"line {number}",)
         row = {
             key: int(text) if key in numeric and re.fullmatch("[0-9]{1,18}", str(text)) else text
             for key, text in row.items()
             if text not in (None, "")
         }
-        row = check(row, root, root, (f"line {number}",), source)
+        row = checked(row, schema, source, keys)
         for key in ("sha256", "bytes"):
             if row.setdefault(key, None) is None and row["fetch"] != "manual":
                 raise SettingsError(
-                    f"{place((f'line {number}',), source)}: the key {key!r} is missing; only rows with `fetch` manual "
-                    "may leave it out"
+                    f"{place(keys, source)}: the key {key!r} is missing; only rows with `fetch` manual may leave it out"
                 )
-        checked.append(row)
-    return checked
+        table.append(row)
+    return table

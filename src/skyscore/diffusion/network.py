@@ -1,4 +1,4 @@
-r"""The denoising network: a U-Net behind a patch embedding, with EDM preconditioning.
+r"""The denoising network: a U-Net on patches of pixels, with EDM preconditioning.
 
 .. math::
     D(x, \sigma) = c_\mathrm{skip} x + c_\mathrm{out} F(c_\mathrm{in} x, \tfrac14 \log \sigma), \quad
@@ -6,8 +6,8 @@ r"""The denoising network: a U-Net behind a patch embedding, with EDM preconditi
     c_\mathrm{out} = \frac{\sigma \sigma_d}{\sqrt{\sigma^2 + \sigma_d^2}}, \;
     c_\mathrm{in} = \frac{1}{\sqrt{\sigma^2 + \sigma_d^2}}
 
-The embedding folds patches of p x p pixels into channels, so that all convolutions run on a grid p times coarser: at
-equal cost the network is several times wider than one that convolves single pixels.
+The embedding turns patches of p x p pixels into channels, so that all convolutions run on a grid that is p times
+coarser. At equal cost the network is several times wider than one that convolves single pixels.
 
 Reference: Karras et al. (2022), "Elucidating the Design Space of Diffusion-Based Generative Models",
 arXiv:2206.00364, table 1.
@@ -16,6 +16,7 @@ arXiv:2206.00364, table 1.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,24 +24,29 @@ from torch.nn import functional as F
 
 __all__ = ["Denoiser", "UNet", "placed", "unit_error"]
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 def layout(device: torch.device | str) -> torch.memory_format:
-    """How features lie in memory: channels last for a GPU's tensor cores, but group norms of a CPU are slow on that."""
+    """Memory format of the features: channels last on a GPU, for its tensor cores; contiguous on a CPU.
+
+    Group norms are slow with channels last on a CPU.
+    """
     return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
 
 
-def placed(model: nn.Module, device: torch.device | str) -> nn.Module:
-    """The model on a device, its weights in the layout of the features there."""
-    return model.to(device).to(memory_format=layout(device))
+def placed(model: Model, device: torch.device | str) -> Model:
+    """The model on a device, with its weights in the memory format of the features there."""
+    return model.to(device).to(memory_format=layout(device))  # type: ignore[call-overload]  # torch declares it not
 
 
 class Block(nn.Module):
-    """Residual block of two 3 x 3 convolutions, its features scaled and shifted by the noise level; optional attention.
+    """Residual block of two 3 x 3 convolutions, scaled and shifted by the noise level, with optional attention.
 
     Arguments:
         c_in, c_out: channels before and after.
         c_emb: channels of the noise embedding.
-        heads: attention heads over all positions, 0 for none.
+        heads: attention heads over all positions; 0 for no attention.
     """
 
     def __init__(self, c_in: int, c_out: int, c_emb: int, heads: int = 0):
@@ -63,25 +69,27 @@ class Block(nn.Module):
         if self.heads:
             B, C, H, W = h.shape
             qkv = self.qkv(self.norm3(h)).reshape(B, 3, self.heads, C // self.heads, H * W)
-            q, k, v = qkv.unbind(
-                1
-            )  # (B, heads, C / heads, H W); on so few positions the product itself is fastest
+            # (B, heads, C / heads, H W); with so few positions a plain product is fastest
+            q, k, v = qkv.unbind(1)
             a = torch.softmax(q.transpose(2, 3) @ k / math.sqrt(q.shape[2]), dim=-1)
             h = h + self.proj((v @ a.transpose(2, 3)).reshape(B, C, H, W))
         return h
 
 
 class UNet(nn.Module):
-    """Creates the U-Net F.
+    """The U-Net F.
 
     Arguments:
         pixels: pixels on a side of the image.
         patch: pixels on a side of a patch of the embedding.
         channels: channels of each level; each level halves the grid.
         blocks: residual blocks per level (one more on the way up).
-        attention: grids of at most this many cells on a side attend over all their positions.
-        inputs: images that F is given; it returns one.
+        attention: grids with at most this many cells on a side use attention over all positions.
+        inputs: number of input images; F returns one image.
     """
+
+    freqs: Tensor
+    grid: Tensor
 
     def __init__(
         self, pixels: int, patch: int, channels: list[int], blocks: int, attention: int, inputs: int = 1
@@ -94,7 +102,7 @@ class UNet(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(channels[0], c_emb), nn.SiLU(), nn.Linear(c_emb, c_emb), nn.SiLU()
         )
-        # the position enters as two coordinate channels: galaxies are centred, and convolutions cannot see it
+        # two coordinate channels give the position: galaxies are centred, but convolutions do not know positions
         axis = (torch.arange(side) + 0.5) / side * 2 - 1
         self.register_buffer(
             "grid", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False
@@ -128,7 +136,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        """F(x, noise) `(B, 1, H, W)`, x of shape `(B, inputs, H, W)`, given noise = log(sigma) / 4 of shape `(B,)`."""
+        """F(x, noise) `(B, 1, H, W)`, given x `(B, inputs, H, W)` and noise = log(sigma) / 4 `(B,)`."""
         phase = noise[:, None] * self.freqs
         emb = self.embed(torch.cat([phase.cos(), phase.sin()], dim=1))
         h = F.pixel_unshuffle(x, self.patch)
@@ -150,17 +158,17 @@ class UNet(nn.Module):
 
 
 def unit_error(error: Tensor, sigma: Tensor, sigma_data: float) -> Tensor:
-    """error / c_out: the loss of Karras et al. is its mean square, 1 for a blank network at all levels."""
+    """error / c_out, shape of the error; its mean square is the loss of Karras et al., 1 for an untrained network."""
     s = sigma.view(-1, 1, 1, 1)
     return error * (s**2 + sigma_data**2).sqrt() / (s * sigma_data)
 
 
 class Denoiser(nn.Module):
-    """Creates the preconditioned denoiser D of images of shape `(1, pixels, pixels)`.
+    """The preconditioned denoiser D of images of shape `(1, pixels, pixels)`.
 
     Arguments:
         pixels: pixels on a side.
-        sigma_data: standard deviation of the images' pixels, in prior units.
+        sigma_data: standard deviation of the pixel values, in prior units.
         network: arguments of :class:`UNet`.
     """
 
@@ -170,12 +178,12 @@ class Denoiser(nn.Module):
         self.net = UNet(pixels, **network)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """E[x_0 | x_t = x], shape of x = `(B, 1, H, W)`, sigma of shape `(B,)`."""
+        """E[x_0 | x_t = x], shape of x, `(B, 1, H, W)`; sigma of shape `(B,)`."""
         s, sd = sigma.view(-1, 1, 1, 1), self.sigma_data
         total = (s**2 + sd**2).sqrt()
         out = self.net(x / total, sigma.log() / 4)
         return (sd / total) ** 2 * x + s * sd / total * out.to(x.dtype)
 
     def scaled(self, error: Tensor, sigma: Tensor) -> Tensor:
-        """The error in units of what is expected: the loss is its mean square."""
+        """The error divided by its expected size; the loss is its mean square."""
         return unit_error(error, sigma, self.sigma_data)

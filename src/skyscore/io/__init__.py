@@ -1,10 +1,10 @@
-"""Reading and writing: every file of the project goes through here.
+"""Reading and writing of all files of the project.
 
-* Writing is atomic: a temporary name in the same folder, flushed to disk, then renamed. No half file is left.
-* Each file's SHA-256 is kept beside it and compared before it is read: damage is an error, whatever the format.
-* Reading checks: what is not as it should be raises `InputError`, one line: the file, what is wrong, what to do.
-* HDF5 data sets carry names for their axes and a unit; every file carries its `provenance`.
-* Axis order is (n, C, H, W); row index = +y, column = +x (see docs/conventions.md).
+* Writing is atomic: a temporary file in the same folder is flushed to disk and then renamed. No partial file is left.
+* The SHA-256 of each file is stored beside it and compared before the file is read. Damage is an error in any format.
+* Reading checks the content. Unusable content raises `InputError` with one line: the file, the fault, the remedy.
+* HDF5 data sets carry axis names and a unit; every file carries its `provenance`.
+* Axis order is (n, C, H, W); row index = +y, column index = +x (see docs/reference/conventions.md).
 """
 
 from .ensembles import read_ensemble, read_simulations, write_ensemble, write_simulations
@@ -25,7 +25,7 @@ from .products import (
     write_panels,
     write_samples,
 )
-from .records import read_json, write_json, write_numbers
+from .records import read_json, short_keys, write_json, write_numbers
 from .report import csv_table, write_caption
 from .weights import read_weights, write_weights
 
@@ -50,6 +50,7 @@ __all__ = [
     "read_simulations",
     "read_weights",
     "reading",
+    "short_keys",
     "write_bytes",
     "write_caption",
     "write_dataset",

@@ -1,8 +1,8 @@
-"""Fetching files: retries with back-off, resume, verification before the file takes its place.
+"""Downloads files: retries with back-off, resumes, and verifies a file before it takes its place.
 
-Files are fetched in parallel, as many as the workflow is given cores: each is a job of its own. A file under way is
-kept beside its place as `.<name>.part`, so that an interrupted download goes on where it stopped, in this run or the
-next. Its bytes and SHA-256 are verified before it is renamed: no half or wrong file is in place.
+Each file is a job of its own, so files are downloaded in parallel on as many cores as the workflow has. A partial file
+is kept beside its destination as `.<name>.part`, so an interrupted download continues where it stopped, in this run or
+the next. Size and SHA-256 are verified before the file is renamed: no partial or wrong file appears in its place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
@@ -21,29 +21,34 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from skyscore.checksums import digest_of
-from skyscore.config.datasets import mirrored
+from skyscore.config.mirror import mirrored
 
 from . import InputError, flush
 
 __all__ = ["download"]
 
 CHUNK = 1 << 18
-LASTING = {408, 425, 429}  # client errors that pass: timeout, too early, too many requests
+LASTING = {408, 425, 429}  # client errors that are temporary: timeout, too early, too many requests
 
 
 class Interrupted(Exception):
-    """This attempt failed in a way that another may not."""
+    """An attempt failed in a way that another attempt may not."""
 
 
 def verify(path: Path, url: str, sha256: str | None, size: int | None, origin: str) -> None:
-    """InputError if the file at `path` is not the one the table describes, as far as it does."""
+    """Checks that the file at `path` has the size and checksum of the table, where these are known.
+
+    Raises:
+        InputError: if it does not.
+    """
     found = path.stat().st_size
     if size is not None and found != size:
         raise InputError(f"{origin}: {found} bytes where {size} are expected; {remedy(url)}")
     digest = digest_of(path)
     if sha256 is None:
         print(
-            f"{origin}: taken as given, {found} bytes; to pin it, write its SHA-256 into the table: {digest}"
+            f"{origin}: accepted without verification, {found} bytes; to pin it, write its SHA-256 into the table: "
+            f"{digest}"
         )
     elif digest != sha256:
         raise InputError(
@@ -52,9 +57,10 @@ def verify(path: Path, url: str, sha256: str | None, size: int | None, origin: s
 
 
 def remedy(url: str) -> str:
+    """What a user can do about a file that cannot be downloaded."""
     parts = urlsplit(url)
     return (
-        f"get the right file and name its folder with --config mirror=DIR (as DIR/{parts.netloc}{parts.path})"
+        f"get the right file as DIR/{parts.netloc}{parts.path} and name the folder with --config mirror=DIR"
     )
 
 
@@ -69,20 +75,21 @@ def download(
     timeout: float = 30.0,
     progress: bool = True,
 ) -> None:
-    """Put the file of `url` at `path`, verified.
+    """Puts the file of `url` at `path`, verified.
 
     Arguments:
-        url: Address (http or https).
-        path: Where the file goes.
-        sha256: Its SHA-256, hexadecimal; None where unknown, for a file of a mirror only.
-        size: Its size [byte]; likewise.
-        mirror: Folder that holds it as <host>/<path>; None asks the network.
-        attempts: How often to try.
-        backoff: Wait before the second attempt [s]; doubles with each one, up to a minute.
-        timeout: Longest silence of the server [s].
+        url: address (http or https).
+        path: destination.
+        sha256: its SHA-256, hexadecimal; None if unknown, which is allowed for files of a mirror only.
+        size: its size [byte]; None as for `sha256`.
+        mirror: folder that holds the file as <host>/<path>; None downloads from the network.
+        attempts: number of attempts.
+        backoff: wait before the second attempt [s]; it doubles with each attempt, up to a minute.
+        timeout: longest silence of the server [s].
+        progress: whether a progress bar is shown.
 
     Raises:
-        InputError: one line that names the address, what went wrong, and what to do.
+        InputError: one line that names the address, the fault and the remedy.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,9 +97,7 @@ def download(
     if mirror is not None:
         source = mirrored(url, mirror)
         if not source.is_file():
-            raise InputError(
-                f"{source}: not in the mirror; put the file of {url} there or leave `mirror` out"
-            )
+            raise InputError(f"{source}: not in the mirror; put the file of {url} there or omit `mirror`")
         shutil.copyfile(source, part)
         try:
             verify(part, url, sha256, size, str(source))
@@ -100,7 +105,7 @@ def download(
             part.unlink()
             raise
     elif sha256 is None or size is None:
-        raise InputError(f"{url}: size or checksum is not known, so it is not fetched; {remedy(url)}")
+        raise InputError(f"{url}: size or checksum is unknown, so the file is not downloaded; {remedy(url)}")
     else:
         fetch(url, part, sha256, size, attempts, backoff, timeout, progress)
     flush(part)
@@ -117,7 +122,7 @@ def fetch(
     timeout: float,
     progress: bool,
 ) -> None:
-    """Bring `part` to the whole, verified file."""
+    """Downloads the complete, verified file to `part`."""
     reason = ""
     for attempt in range(attempts):
         if attempt:
@@ -134,25 +139,29 @@ def fetch(
             return
         except InputError:
             part.unlink()
-            if not resumed:  # the whole file in one piece, and wrong: it will not get better
+            if not resumed:  # the file came in one piece: another attempt would give the same
                 raise
-            reason = "the resumed file has a wrong checksum, starting anew"
+            reason = "the resumed file has a wrong checksum; starting again from the first byte"
     raise InputError(
         f"{url}: download failed after {attempts} attempt(s) ({reason}); try again later, or {remedy(url)}"
     )
 
 
 def summary(error: Exception) -> str:
-    """One line for what the network said."""
+    """One line for an error of the network."""
     if isinstance(error, Interrupted):
         return str(error)
     return f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
 
 
 def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> bool:
-    """One request for what is missing of `part`. True if it went on from bytes of an earlier attempt."""
+    """One request for the missing part of `part`.
+
+    Returns:
+        Whether it continued from bytes of an earlier attempt.
+    """
     have = part.stat().st_size if part.exists() else 0
-    if have >= size:  # complete but unverified, or too long: verification decides or it is fetched anew
+    if have >= size:  # complete but unverified: verify it; too long: download it again
         if have == size:
             return True
         have = 0
@@ -160,14 +169,12 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=timeout)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise InputError(
-            f"{url}: not an address that can be fetched; correct it in config/datasets.tsv"
-        ) from error
+        raise InputError(f"{url}: not a valid address; correct it in config/datasets.tsv") from error
     except requests.TooManyRedirects as error:
-        raise InputError(f"{url}: the server redirects without end; {remedy(url)}") from error
+        raise InputError(f"{url}: the server redirects in a loop; {remedy(url)}") from error
     with response:
         status = response.status_code
-        if status == 416:  # the server knows no such range: what is here is of no use
+        if status == 416:  # the server does not know this range: the partial file is useless
             part.unlink(missing_ok=True)
             raise Interrupted("the server refuses to resume")
         if 400 <= status < 500 and status not in LASTING:
@@ -181,12 +188,12 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
         )
         if status == 206 and start != have:
             part.unlink(missing_ok=True)
-            raise Interrupted("the server resumed at another byte")
+            raise Interrupted("the server resumed at a different byte")
         bar = tqdm(
             total=size, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=not progress
         )
         with opened(part, "ab" if start else "wb") as file, bar:
-            # read1 gives what has arrived: when the connection breaks, nothing that came is lost
+            # read1 returns the bytes that have arrived, so that none are lost when the connection breaks
             try:
                 while file.tell() <= size and (block := response.raw.read1(CHUNK, decode_content=False)):
                     file.write(block)
@@ -200,12 +207,16 @@ def receive(url: str, part: Path, size: int, timeout: float, progress: bool) -> 
 
 
 @contextlib.contextmanager
-def opened(part: Path, mode: str) -> Iterator[BinaryIO]:
-    """The file under way; what the disk refuses (no space, no permission) is one clear line."""
+def opened(part: Path, mode: str) -> Iterator[IO[bytes]]:
+    """Opens the partial file; a refusal of the disk (no space, no permission) becomes one clear line.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     try:
         with open(part, mode) as file:
             yield file
     except OSError as error:
         raise InputError(
-            f"{part}: cannot be written ({error.strerror}); make room or correct the folder"
+            f"{part}: cannot be written ({error.strerror}); free space or correct the folder"
         ) from error

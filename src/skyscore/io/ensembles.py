@@ -1,4 +1,4 @@
-"""The validation ensemble: simulations with their truths, and the posterior samples of each."""
+"""The validation ensemble: simulations with their truths, and the posterior samples of each simulation."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ def write_simulations(
     unit: str,
     source: Mapping | None = None,
 ) -> None:
-    """Write simulations: truths (N, C, H, W) in prior units, the first `drawn` of them drawn from the prior and the
-    rest held-out images; data (N, M) in `unit`; estimates (N, C, H, W) made from the data alone, in prior units."""
+    """Writes the simulations of an ensemble.
+
+    Arguments:
+        truths: (N, C, H, W) in prior units; the first `drawn` are draws of the prior, the others held-out images.
+        data: (N, M) in `unit`.
+        estimates: (N, C, H, W) in prior units, made from the data alone.
+    """
     arrays = {"truths": truths, "data": data, "estimates": estimates}
     axes = {"truths": IMAGES, "data": ("simulation", "datum"), "estimates": IMAGES}
     units = {"truths": "prior units", "data": unit, "estimates": "prior units"}
@@ -36,7 +41,7 @@ def write_simulations(
 
 
 def read_simulations(path: str | Path) -> SimpleNamespace:
-    """Simulations as `write_simulations` left them: truths, data, estimates, drawn."""
+    """Simulations as written by `write_simulations`: truths, data, estimates, drawn."""
     with open_hdf5(path) as file:
         arrays = {name: member(file, name) for name in ("truths", "data", "estimates")}
         return SimpleNamespace(**arrays, drawn=read_attrs(file)["drawn"])
@@ -51,8 +56,13 @@ def write_ensemble(
     first: int = 0,
     **attrs: Any,
 ) -> None:
-    """Write posterior samples (N, S, C, H, W) of N simulations in prior units, the first of them number `first`, and
-    the label (N, S) of each sample's ancestor where a population was resampled."""
+    """Writes posterior samples of N simulations.
+
+    Arguments:
+        samples: (N, S, C, H, W) in prior units.
+        ancestors: label (N, S) of each sample's ancestor, for samplers that resample a population.
+        first: number of the first simulation.
+    """
     arrays = {"samples": samples} | ({} if ancestors is None else {"ancestors": ancestors})
     axes = {"samples": ("simulation", "sample", *IMAGES[1:]), "ancestors": ("simulation", "sample")}
     attrs = {**attrs, "first": first, "provenance": source or origin.provenance()}
@@ -62,27 +72,30 @@ def write_ensemble(
 def read_ensemble(
     paths: str | Path | Sequence[str | Path],
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
-    """Samples (N, S, C, H, W), labels of ancestors (N, S) or None, and attributes of an ensemble, in one file or parts.
+    """Samples (N, S, C, H, W), ancestor labels (N, S) or None, and attributes of an ensemble, from one file or its
+    parts.
 
-    `nfe` and `nvjp` are means over simulations, `seconds` is the time of all parts together (0 of files that do not
-    say); other attributes are those of the first part.
+    `nfe` and `nvjp` are means over simulations. `seconds` is the total time of all parts (files without a time count
+    0). Other attributes are those of the first part.
 
     Raises:
         InputError: if the parts do not follow one another.
     """
-    samples, ancestors, attrs, count = [], [], [], 0
+    samples: list[np.ndarray] = []
+    ancestors: list[np.ndarray] = []
+    attrs, count = [], 0
     for path in [paths] if isinstance(paths, str | Path) else paths:
         with open_hdf5(path) as file:
             about = read_attrs(file)
             if about.get("first", 0) != count:
                 raise InputError(
-                    f"{path}: begins at simulation {about['first']}, expected {count}; delete it and run again"
+                    f"{path}: begins at simulation {about['first']}, but {count} is expected; delete it and run again"
                 )
             samples.append(member(file, "samples"))
-            ancestors.append(member(file, "ancestors") if "ancestors" in file else None)
+            ancestors += [member(file, "ancestors")] if "ancestors" in file else []
         attrs.append(about)
         count += len(samples[-1])
-    labels = None if any(a is None for a in ancestors) else np.concatenate(ancestors)
+    labels = np.concatenate(ancestors) if len(ancestors) == len(samples) else None
     share = [len(part) / count for part in samples]
     for key in ("nfe", "nvjp"):
         if key in attrs[0]:

@@ -1,4 +1,4 @@
-"""Figures, with their provenance in the file's metadata."""
+"""Writes figures with their provenance in the metadata of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from .records import plain
 def write_figure(
     paths: Sequence[str | Path], figure: Any, source: Mapping | None = None, dpi: int = 150
 ) -> None:
-    """Save a matplotlib figure under each path (.pdf, .png) with its provenance in the file's metadata, atomically."""
+    """Saves a matplotlib figure under each path (.pdf, .png), atomically.
+
+    The provenance is stored in the metadata of each file.
+    """
     text = json.dumps(plain(source or origin.provenance()))
     for path in map(Path, paths):
         key = "Keywords" if path.suffix == ".pdf" else "Description"

@@ -1,4 +1,4 @@
-"""Files whole or absent: atomic writing of text and bytes, and the error for an input that cannot be used."""
+"""Atomic writing of text and bytes, and the error for an input that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 
 
 class InputError(ValueError):
-    """An input cannot be used. The message is one line: the file, what is wrong with it, what to do."""
+    """An input that cannot be used. The message is one line: the file, the fault, the remedy."""
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a file that is there, and is what was written if its sum is beside it."""
+    """The path, after checking that the file exists and matches its stored checksum, if there is one.
+
+    Raises:
+        InputError: if it does not exist or is damaged.
+    """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; let snakemake make it or correct the path")
+        raise InputError(f"{path}: no such file; make it with snakemake or correct the path")
     if reason := checksums.damage(path):
         raise InputError(f"{path}: damaged ({reason}); delete it and run again")
     return path
@@ -32,7 +36,13 @@ def existing(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def reading(path: str | Path, what: str, remedy: str) -> Iterator[None]:
-    """Whatever a library raises on the bytes of a file, as one `InputError`: damaged files meet errors of any kind."""
+    """Turns any exception of a library that reads a file into one `InputError`: damaged files cause errors of any kind.
+
+    Arguments:
+        path: the file.
+        what: expected kind of file.
+        remedy: what the user can do.
+    """
     try:
         yield
     except InputError:
@@ -44,9 +54,10 @@ def reading(path: str | Path, what: str, remedy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, else removed.
+    """Gives a temporary path beside `path`; on success that file is flushed to disk and renamed to `path`, else
+    removed.
 
-    The SHA-256 of what was written is kept beside it (:mod:`skyscore.checksums`).
+    The SHA-256 of the file is stored beside it (:mod:`skyscore.checksums`).
 
     Raises:
         InputError: if the disk is full or the folder cannot be written.
@@ -62,7 +73,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         checksums.forget(path)
         os.replace(temporary, path)
         checksums.seal(path, digest)
-        with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
+        with contextlib.suppress(OSError):  # some file systems cannot flush a folder
             flush(path.parent)
     except Exception as error:
         number = refusal(error, path.parent)
@@ -75,7 +86,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def clear(path: Path) -> None:
-    """Remove what a killed writer of this file left, unless a process of its number lives here."""
+    """Removes files left by a killed writer of this file, unless a process with its number is running here."""
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     name = re.compile(rf"\.{stem}(?:\.(?P<pid>\d+)\.part{suffix}|{suffix}\.(?P<of_sum>\d+)\.part)")
     for other in path.parent.iterdir():
@@ -85,6 +96,7 @@ def clear(path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
+    """Whether a process with this number is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -95,9 +107,10 @@ def alive(pid: int) -> bool:
 
 
 def refusal(error: BaseException, folder: Path) -> int | None:
-    """The number of the file system's refusal behind an error, None if it is of another kind.
+    """The error number with which the file system refused, or None for another kind of error.
 
-    A library that writes by itself may wrap it, with the number in its text or without; the disk is full in any case.
+    A library that writes files itself may hide the number in its text or drop it; a full disk is recognised in any
+    case.
     """
     number = getattr(error, "errno", None)
     if number in REFUSED:
@@ -113,6 +126,7 @@ def refusal(error: BaseException, folder: Path) -> int | None:
 
 
 def flush(path: Path) -> None:
+    """Flushes a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -121,12 +135,12 @@ def flush(path: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Writes a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write bytes atomically."""
+    """Writes bytes atomically."""
     with atomic(path) as temporary:
         temporary.write_bytes(content)

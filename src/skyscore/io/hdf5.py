@@ -1,4 +1,4 @@
-"""HDF5 files: arrays with named axes and a unit, attributes as JSON texts; a damaged file is an `InputError`."""
+"""HDF5 files: arrays with named axes and a unit, attributes as JSON text. A damaged file raises `InputError`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .files import InputError, existing, reading, write_bytes
 from .records import as_array, plain
 
 SAMPLE_AXES = ("n", "channel", "y", "x")
-LARGEST = 2**36  # bytes of one data set: a shape that claims more is no file of ours
+LARGEST = 2**36  # bytes of one data set: a file that claims more was not written by this project
 IMAGE_AXES = {1: ("x",), 2: ("y", "x"), 3: ("channel", "y", "x"), 4: SAMPLE_AXES}
 
 
@@ -26,14 +26,15 @@ def write_hdf5(
     units: Mapping[str, str] | None = None,
     scales: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write arrays with named axes and units, and JSON-able attributes (one JSON text each), atomically.
+    """Writes arrays with named axes and units, and attributes as one JSON text each, atomically.
+
+    The file is built in memory, because the HDF5 library ends the process (segmentation fault) when a disk is full.
 
     Arguments:
-        axes: names of the axes of each array; of images they are known.
-        scales: coordinates along axes by their name, attached as dimension scales wherever the length is the same;
-            `units` names theirs too.
-
-    The file is made in memory: the library ends the process (segmentation fault) when a disk is full.
+        axes: axis names of each array; those of images are known.
+        units: unit of each array and of each scale.
+        scales: coordinates along axes, by axis name; attached as dimension scales to every axis of that name and
+            length.
     """
     import h5py
 
@@ -50,8 +51,8 @@ def write_hdf5(
             data = file.create_dataset(name, data=as_array(values))
             data.attrs["units"] = (units or {}).get(name, "1")
             data.make_scale(name)
-            for array in arrays:
-                for axis, length in zip(file[array].dims, file[array].shape, strict=True):
+            for other in arrays:
+                for axis, length in zip(file[other].dims, file[other].shape, strict=True):
                     if axis.label == name and length == len(data):
                         axis.attach_scale(data)
         for name, value in attrs.items():
@@ -62,11 +63,17 @@ def write_hdf5(
 
 
 def compression(array: np.ndarray) -> dict[str, Any]:
+    """HDF5 options: gzip for arrays of more than 4096 values."""
     return {"compression": "gzip", "compression_opts": 1, "shuffle": True} if array.size > 4096 else {}
 
 
 @contextlib.contextmanager
 def open_hdf5(path: str | Path) -> Iterator[Any]:
+    """Opens an HDF5 file for reading.
+
+    Raises:
+        InputError: if the file is absent, damaged or not HDF5.
+    """
     import h5py
 
     with reading(path, "HDF5 file, perhaps cut short", "delete it and run again"):
@@ -75,15 +82,20 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
 
 
 def read_attrs(file: Any) -> dict[str, Any]:
+    """Attributes of an open file, decoded from JSON."""
     return {name: json.loads(value) for name, value in file.attrs.items()}
 
 
 def member(file: Any, name: str, n: int | None = None) -> np.ndarray:
-    """One data set of an open file, or its first `n` entries."""
+    """One data set of an open file, or its first `n` entries.
+
+    Raises:
+        InputError: if it is absent, or claims an impossible size.
+    """
     if name not in file:
         held = ", ".join(file) or "nothing"
         raise InputError(
-            f"{file.filename}: holds no data set {name!r} (it holds {held}); delete it and run again"
+            f"{file.filename}: holds no data set {name!r} (it holds {held}); delete the file and run again"
         )
     if file[name].nbytes > LARGEST:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Whether an observed image, its noise map, PSF and mask fit together."""
+"""Checks that an observed image, its noise map, PSF and mask fit together."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def check_imaging(
     mask: np.ndarray | None = None,
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Check that an image, its noise map, PSF and mask fit together.
+    """Checks that an image, its noise map, PSF and mask fit together.
 
     Arguments:
-        image: Observed image (H, W).
-        noise: Standard deviation of each pixel (H, W), same unit.
-        psf: Point-spread function (h, w), odd sides, not larger than the image.
+        image: observed image (H, W).
+        noise: standard deviation of each pixel (H, W), in the same unit.
+        psf: point-spread function (h, w), odd sides, not larger than the image.
         mask: True (or non-zero) where a pixel is NOT used (H, W).
-        names: Names of the files for the message, by "image", "noise", "psf", "mask".
+        names: file names for the message, by "image", "noise", "psf", "mask".
 
     Raises:
-        InputError: shapes that do not fit, not-a-number in a used pixel, noise that is not positive, PSF without flux.
+        InputError: for shapes that do not fit, NaN in a used pixel, noise that is not positive, or a PSF without flux.
     """
     name = {
         "image": "image",
@@ -36,13 +36,12 @@ def check_imaging(
         **{k: str(v) for k, v in (names or {}).items()},
     }
     if image.ndim != 2:
-        raise InputError(
-            f"{name['image']}: the image has {image.ndim} axes, expected 2; give one band as a 2-D image"
-        )
+        raise InputError(f"{name['image']}: the image has {image.ndim} axes; give one band as a 2-D image")
     for key, array in (("noise", noise), ("mask", mask)):
         if array is not None and array.shape != image.shape:
             raise InputError(
-                f"{name[key]}: shape {array.shape} does not fit the image {name['image']} {image.shape}; cut both alike"
+                f"{name[key]}: shape {array.shape} does not fit the image {name['image']} {image.shape}; cut both to "
+                "the same pixels"
             )
     if (
         psf.ndim != 2
@@ -52,15 +51,13 @@ def check_imaging(
     ):
         raise InputError(
             f"{name['psf']}: shape {psf.shape} cannot be used with an image of {image.shape}; "
-            "the PSF needs two odd sides, not larger than the image, centred on its middle pixel"
+            "give a PSF with two odd sides, not larger than the image, centred on its middle pixel"
         )
     if not np.isfinite(psf).all() or psf.sum() <= 0:
         raise InputError(f"{name['psf']}: the PSF is not finite or has no flux; give one with a positive sum")
     used = np.ones(image.shape, bool) if mask is None else ~np.asarray(mask, bool)
     if not used.any():
-        raise InputError(
-            f"{name['mask']}: no pixel is left unmasked; the convention is 1 = masked out, 0 = used"
-        )
+        raise InputError(f"{name['mask']}: all pixels are masked; check the convention, 1 = masked, 0 = used")
     bad = int((~np.isfinite(image) & used).sum())
     if bad:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A job of the workflow: its log, its one line on failure, its threads."""
+"""Runs a job of the workflow: its log, its one-line error message, its threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .files import InputError
 
 
 class Log(TextIOBase):
-    """A log file. A full disk ends no job through its log: what cannot be written into it is lost."""
+    """A log file. Text that cannot be written, for instance on a full disk, is dropped and does not end the job."""
 
     def __init__(self, path: str | Path):
         self.file: IO[str] | None = None
@@ -26,7 +26,7 @@ class Log(TextIOBase):
             self.file = open(path, "w", buffering=1, encoding="utf-8")
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):  # the latter once it is closed
+        with contextlib.suppress(OSError, ValueError):  # ValueError after the file is closed
             if self.file is not None:
                 self.file.write(text)
         return len(text)
@@ -50,10 +50,15 @@ def logged(
     config: Mapping | None = None,
     rule: str | None = None,
 ) -> Iterator[None]:
-    """Run a job with its output in the log file `path`; end a failing one with one clear line and exit code 1.
+    """Runs a job with its output in the log file `path`; a failing job ends with one clear line and exit code 1.
 
-    An `InputError` puts its one line into the log and on the terminal. Any other exception puts its traceback into the
-    log, and on the terminal one line that says where the log is. `threads` bounds torch's threads.
+    An `InputError` writes its line to the log and to the terminal. Any other exception writes its traceback to the log,
+    and one line to the terminal that names the log.
+
+    Arguments:
+        path: log file; None runs the job without a log.
+        threads: limit on torch's threads.
+        config, rule: configuration and rule, for the provenance and for messages.
     """
     terminal = sys.stderr
     origin.begin(config, rule)
@@ -77,18 +82,18 @@ def logged(
 
 
 def described(error: Exception, rule: str | None) -> str:
-    """One line for an error that is no `InputError`."""
+    """One line for an error that is not an `InputError`."""
     if isinstance(error, MemoryError):
-        return f"out of memory in {rule or 'the job'}"
-    if type(error).__name__ == "OutOfMemoryError":  # of torch, which not every job has
-        return f"out of GPU memory in {rule or 'the job'}; use a larger GPU, or the CPU by CUDA_VISIBLE_DEVICES=-1"
+        return f"out of memory in {rule or 'the job'}; give the job more memory, or run fewer jobs at once"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's class; not every job imports torch
+        return f"out of GPU memory in {rule or 'the job'}; use a larger GPU, or the CPU with CUDA_VISIBLE_DEVICES=-1"
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def set_threads(threads: int) -> None:
-    """Bound the threads of torch's and the linear-algebra libraries' pools to what the scheduler gave this job."""
+    """Limits the threads of torch and of the linear-algebra libraries to those that the scheduler gave this job."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)  # inherited by children; torch itself is told below
+        os.environ[name] = str(threads)  # inherited by child processes; torch is set below
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(int(threads))

@@ -1,4 +1,4 @@
-"""Maps of the sky as simulations publish them: FITS images or NumPy arrays."""
+"""Reads sky maps as published by simulations: FITS images or NumPy arrays."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["read_map"]
 
 
 def read_map(path: str | Path) -> np.ndarray:
-    """A map (H, W), float64, of a .npy file (no pickles) or of the first image of a FITS file.
+    """A map (H, W), float64, from a .npy file (no pickles) or the first image of a FITS file.
 
     Raises:
-        InputError: for a file that is neither, a damaged one, not two axes, or pixels that are not finite.
+        InputError: for another or damaged file, an array without two axes, or pixels that are not finite.
     """
     if str(path).endswith(".npy"):
         with reading(path, "NumPy array", "download it again"):
@@ -24,5 +24,7 @@ def read_map(path: str | Path) -> np.ndarray:
     else:
         values = read_fits(path)
     if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError(f"{path}: expected a map of two axes with finite values, not {values.shape}")
+        raise InputError(
+            f"{path}: not a map of two axes with finite values (shape {values.shape}); give a map that is"
+        )
     return values

@@ -1,4 +1,4 @@
-"""What the jobs hand on, each as one HDF5 file: training sets, observations, samples, panels of a figure."""
+"""Files passed between jobs, one HDF5 file each: training sets, observations, samples, figure panels."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 def write_dataset(
     path: str | Path, source: Mapping | None = None, unit: str = "prior units", **splits: Any
 ) -> None:
-    """Write a training set: one data set (n, C, H, W) for each named split, such as `train` and `held_out`."""
+    """Writes a training set: one data set (n, C, H, W) for each named split, such as `train` and `held_out`."""
     write_hdf5(path, splits, {"provenance": source or origin.provenance()}, units=dict.fromkeys(splits, unit))
 
 
 def read_dataset(path: str | Path, split: str = "train", n: int | None = None) -> np.ndarray:
-    """The images (n, C, H, W) of one split of a training set; only the first `n` if given."""
+    """The images (n, C, H, W) of one split of a training set; only the first `n` if `n` is given."""
     with open_hdf5(path) as file:
         return member(file, split, n)
 
 
 def write_observation(path: str | Path, observation: Observation, source: Mapping | None = None) -> None:
-    """Write an observation: its arrays, kind and attributes (`units` and `axes` there name those of the arrays)."""
+    """Writes an observation: its arrays, kind and attributes (`units` and `axes` in these describe the arrays)."""
     attrs = {
         "problem": observation.problem,
         "attrs": observation.attrs,
@@ -48,7 +48,11 @@ def write_observation(path: str | Path, observation: Observation, source: Mappin
 
 
 def read_observation(path: str | Path) -> Observation:
-    """An observation as `write_observation` left it."""
+    """An observation as written by `write_observation`.
+
+    Raises:
+        InputError: for a file that is not an observation.
+    """
     with open_hdf5(path) as file:
         attrs = read_attrs(file)
         if "problem" not in attrs:
@@ -59,7 +63,7 @@ def read_observation(path: str | Path) -> Observation:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """What made a file that this module wrote."""
+    """The provenance of a file written by this module."""
     with open_hdf5(path) as file:
         return read_attrs(file).get("provenance", {})
 
@@ -71,10 +75,10 @@ def write_samples(
     source: Mapping | None = None,
     **attrs: Any,
 ) -> None:
-    """Write samples (n, C, H, W): `samples` in prior units and, where a problem is given, `physical` beside it.
+    """Writes samples (n, C, H, W): `samples` in prior units and, if a problem is given, `physical` in its units.
 
-    Attributes then say what a pixel is: `pixel_scale` in `scale_unit`, `unit` of its value, `wcs` (FITS cards) where
-    the sky is known. The scales `x` and `y` are offsets from the middle of the grid in `scale_unit`.
+    Attributes then describe a pixel: `pixel_scale` in `scale_unit`, `unit` of its value, and `wcs` (FITS cards) if the
+    position on the sky is known. The scales `x` and `y` are offsets from the middle of the grid in `scale_unit`.
     """
     arrays, units = {"samples": as_array(samples.x)}, {"samples": "prior units"}
     scales = {}
@@ -91,7 +95,7 @@ def write_samples(
 
 
 def pixels_of(problem: ProblemLike) -> dict[str, Any]:
-    """What a pixel of the unknown image is."""
+    """Scale, unit and world coordinates of a pixel of the unknown image."""
     about = {
         "pixel_scale": float(problem.pixel_scale),
         "scale_unit": getattr(problem, "scale_unit", "arcsec"),
@@ -101,18 +105,22 @@ def pixels_of(problem: ProblemLike) -> dict[str, Any]:
 
 
 def summary(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Diagnostics without arrays too large for an attribute (HDF5 allows 64 kB)."""
+    """Diagnostics, without arrays too large for an attribute (HDF5 allows 64 kB)."""
     return {name: value for name, value in plain(diagnostics).items() if len(json.dumps(value)) < 20_000}
 
 
 def read_samples(path: str | Path, name: str = "samples") -> tuple[np.ndarray, dict[str, Any]]:
-    """The samples (n, C, H, W) ("samples": prior units; "physical": observed units) and the file's attributes."""
+    """The samples (n, C, H, W) and the file's attributes.
+
+    Arguments:
+        name: "samples" (prior units) or "physical" (observed units).
+    """
     with open_hdf5(path) as file:
         return member(file, name), read_attrs(file)
 
 
 def write_panels(path: str | Path, panels: Sequence[Any], source: Mapping | None = None) -> None:
-    """Write what a figure shows: the image of each panel and what is written around it."""
+    """Writes the panels of a figure: the image of each panel and its annotations."""
     arrays = {f"{index:02d}": panel.image for index, panel in enumerate(panels)}
     about = [{key: value for key, value in vars(panel).items() if key != "image"} for panel in panels]
     units = {name: str(item.get("unit", "1")) for name, item in zip(arrays, about, strict=True)}

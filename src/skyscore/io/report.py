@@ -1,4 +1,4 @@
-"""Captions of the report, in reStructuredText: tables, and what made them."""
+"""Captions of the report, in reStructuredText: tables, and the provenance line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["csv_table", "write_caption"]
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with one line of header; every cell is quoted, so that a comma in it does no harm."""
+    """A table with one header line; every cell is quoted so that it may contain a comma."""
     head, *lines = (", ".join(f'"{cell}"' for cell in row) for row in (header, *rows))
     return "\n".join([".. csv-table::", f"   :header: {head}", "", *(f"   {line}" for line in lines)])
 
 
 def write_caption(path: str | Path, parts: Iterable[str], made: Mapping[str, Any]) -> None:
-    """Paragraphs, and last the revision and seed of the provenance `made`."""
+    """Writes paragraphs, followed by the revision and seed of the provenance `made`."""
     seed = "" if made.get("seed") is None else f", seed {made['seed']}"
     write_text(path, "\n\n".join([*parts, f"Revision ``{made['git_revision'][:12]}``{seed}."]) + "\n")

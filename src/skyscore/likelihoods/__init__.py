@@ -1,12 +1,12 @@
-"""Noise laws p(y | x): Gaussian (diagonal, correlated, masked), and learned ones (SLIC), which have a score alone."""
+"""Noise laws p(y | x): Gaussian (diagonal, correlated, masked), or learned (SLIC), with a score but no density."""
 
 from .gaussian import GaussianLikelihood, Spectrum, compress, from_spectrum
-from .matrix_free import IsometricLikelihood
+from .matrix_free import MatrixFreeLikelihood
 from .score import ScoreLikelihood, noise_score
 
 __all__ = [
     "GaussianLikelihood",
-    "IsometricLikelihood",
+    "MatrixFreeLikelihood",
     "ScoreLikelihood",
     "Spectrum",
     "compress",

@@ -1,13 +1,13 @@
-r"""The learned likelihood (SLIC): a noise whose score is known, and not its density.
+r"""The learned likelihood (SLIC): noise with a known score and an unknown density.
 
-With :math:`y = A x + n`, the density of the data is that of the noise at the residual,
-:math:`p(y \mid x) = Q(y - A x)`, so that with the score :math:`s_Q = \nabla \log Q`
+For :math:`y = A x + n` the density of the data is that of the noise at the residual,
+:math:`p(y \mid x) = Q(y - A x)`. With the score :math:`s_Q = \nabla \log Q` therefore
 
 .. math:: \nabla_x \log p(y \mid x) = - A^\top s_Q(y - A x)
 
-(minus: the residual falls as A x rises). A learned score is that of noise diffused to a level,
-:math:`Q * N(0, \tau^2)`. So the data are diffused to that level too, once and for all,
-:math:`y_\tau = y + \tau \epsilon`: the score is then the right one for the data it is given, and the posterior that of
+(the minus sign: the residual falls as A x rises). A learned score is that of noise diffused to a level,
+:math:`Q * N(0, \tau^2)`. The data are therefore diffused to that level too, once,
+:math:`y_\tau = y + \tau \epsilon`. The score is then right for the data it is given, and the posterior is that of
 slightly noisier data.
 
 References: Legin et al. (2023), arXiv:2302.03046; Legin et al. (2024), arXiv:2410.19956 (diffused data).
@@ -30,10 +30,12 @@ __all__ = ["ScoreLikelihood", "noise_score"]
 
 
 def noise_score(noise, residual: Tensor, level: float, batch: int = 1024) -> Tensor:
-    """s_Q = (D(r) - r) / level^2 for residuals r `(..., h, w)` in units of the noise model, image by image.
+    """s_Q = (D(r) - r) / level^2, shape of the residual, computed image by image.
 
     Arguments:
-        noise: the noise model, anything with `denoise(x, sigma)` of images `(B, 1, h, w)`.
+        noise: the noise model, an object with `denoise(x, sigma)` for images `(B, 1, h, w)`.
+        residual: residuals r `(..., h, w)` in units of the noise model.
+        level: noise level of the score, in units of the noise model.
         batch: images per call.
     """
     images = residual.reshape(-1, 1, *residual.shape[-2:])
@@ -43,26 +45,26 @@ def noise_score(noise, residual: Tensor, level: float, batch: int = 1024) -> Ten
 
 
 def noise_of(y: Tensor, seed: int) -> Tensor:
-    """Standard normal noise of the shape of y, a function of the seed and of what y holds."""
+    """Standard normal noise of the shape of y, a function of the seed and of the values of y."""
     content = zlib.crc32(y.detach().double().cpu().numpy().tobytes())
     g = torch.Generator().manual_seed(seed * 2**32 + content)
     return torch.randn(y.shape, generator=g, dtype=torch.float64).to(y)
 
 
 class ScoreLikelihood:
-    """Creates a learned likelihood.
+    """Likelihood of data y = A(flux x) + n, where n has a learned score.
 
     Arguments:
-        operator: forward model A, its data images: out_shape `(..., h, w)`, every h x w an independent noise image.
-        y: data `(*out_shape)`, or `(O, *out_shape)` for a batch of O observations of the same operator.
-        noise: the noise model, anything with `denoise(x, sigma)` of images `(B, 1, h, w)`, in units of `std`.
-        surrogate: a Gaussian likelihood of the same data and unknown, which guides where a density is needed; or what
-            makes it, called when it is first asked for.
+        operator: forward model A with data images: out_shape `(..., h, w)`; every h x w image has independent noise.
+        y: data `(*out_shape)`, or `(O, *out_shape)` for a batch of O observations with the same operator.
+        noise: the noise model, an object with `denoise(x, sigma)` for images `(B, 1, h, w)`, in units of `std`.
+        surrogate: a Gaussian likelihood of the same data and unknown, for guidance where a density is needed; or a
+            function that creates it when it is first needed.
         level: tau, in units of `std`.
-        flux: the model of the data is A(flux x).
+        flux: flux scale, the factor between x and the physical image.
         std: unit of the noise model (standard deviation of its core), in units of y.
-        seed: of the diffusion noise, drawn once for each observation, whatever the batch it is in.
-        modes: what makes that which :meth:`modes` returns, where it is shared with others.
+        seed: seed of the diffusion noise, which is drawn once per observation and does not depend on the batch.
+        modes: function that returns the result of :meth:`modes`, if several likelihoods share it.
 
     Raises:
         ValueError: if the level or the unit is not positive, or y does not fit the operator.
@@ -87,19 +89,22 @@ class ScoreLikelihood:
             tuple(y.shape[-len(operator.out_shape) :]) != tuple(operator.out_shape)
             or len(operator.out_shape) < 2
         ):
-            raise ValueError(f"ScoreLikelihood: y {tuple(y.shape)} does not fit A x of {operator.out_shape}")
+            raise ValueError(
+                f"ScoreLikelihood: y {tuple(y.shape)} does not fit A x of shape {operator.out_shape}"
+            )
         if level <= 0 or std <= 0:
             raise ValueError(f"ScoreLikelihood: level {level} and std {std} must be positive")
         self.operator, self.y, self.noise = operator, y, noise
         self.level, self.flux, self.std = level, flux, std
-        self._surrogate, self._modes = surrogate, modes or self._own_modes
+        self._surrogate = surrogate
+        self._modes: tuple[Tensor, Tensor] | Callable[[], tuple[Tensor, Tensor]] = modes or self._own_modes
         rows = y if self.batched else y[None]
         epsilon = torch.stack([noise_of(row, seed) for row in rows]).reshape(y.shape)
         self.diffused = y + level * std * epsilon
 
     @property
     def surrogate(self) -> GaussianLikelihood:
-        """The Gaussian likelihood of the same data; where decompositions take minutes, not all samplers need it."""
+        """The Gaussian likelihood of the same data, created at the first call: decompositions can take minutes."""
         if callable(self._surrogate):
             self._surrogate = self._surrogate()
         return self._surrogate
@@ -119,16 +124,17 @@ class ScoreLikelihood:
         return (self.diffused - self.operator(self.flux * x)) / self.std
 
     def modes(self) -> tuple[Tensor, Tensor]:
-        """Right singular vectors `(D, K)` and singular values `(K,)` of flux / std A, in float64; made once."""
-        if callable(self._modes):
-            self._modes = self._modes()
-        return self._modes
+        """Right singular vectors `(D, K)` and singular values `(K,)` of flux / std A, in float64; computed once."""
+        found = self._modes
+        if callable(found):
+            found = self._modes = found()
+        return found
 
     def _own_modes(self) -> tuple[Tensor, Tensor]:
         return modes(self.flux / self.std * self.operator.matrix(torch.float64).to(self.y.device))
 
     def score(self, x: Tensor) -> Tensor:
-        """grad_x log p(y_tau | x), shape of x = `(B, *in_shape)`; B = O where y is a batch."""
+        """grad_x log p(y_tau | x), shape of x, `(B, *in_shape)`; B = O if y is a batch."""
         s = noise_score(self.noise, self.residual(x), self.level).to(x.dtype)
         return -self.flux / self.std * self.operator.adjoint(s)
 

@@ -2,13 +2,14 @@ r"""Linear forward operators.
 
 .. math:: y = A x, \qquad \langle A x, y \rangle = \langle x, A^\top y \rangle
 
-Every operator carries the shape of one image (`in_shape`) and of one data set (`out_shape`), acts on batches, and
-comes with its exact adjoint.
+Every operator has the shape of one image (`in_shape`) and of one data set (`out_shape`), acts on batches, and has an
+exact adjoint.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -35,8 +36,8 @@ class LinearOperator:
         """A' y, of shape `(B, *in_shape)`, given y of shape `(B, *out_shape)`."""
         raise NotImplementedError(f"{type(self).__name__} defines no adjoint")
 
-    def to(self, device=None, dtype=None) -> LinearOperator:
-        """Moves every tensor that the operator holds; returns the operator itself."""
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Moves all tensors of the operator to a device and a precision; returns the operator itself."""
         for name, value in vars(self).items():
             if isinstance(value, LinearOperator):
                 value.to(device, dtype)
@@ -46,7 +47,7 @@ class LinearOperator:
         return self
 
     def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
-        """The dense matrix of A, of shape `(M, D)`, column by column; for small problems and tests."""
+        """The dense matrix of A, of shape `(M, D)`, computed column by column; for small problems and tests."""
         D, columns = math.prod(self.in_shape), []
         for start in range(0, D, chunk):
             stop = min(start + chunk, D)
@@ -57,14 +58,14 @@ class LinearOperator:
 
 
 class MatrixOperator(LinearOperator):
-    """Creates the operator of a dense matrix.
+    """The operator of a dense matrix.
 
     Arguments:
         A: matrix of shape `(M, D)`.
         in_shape: shape of one image with D pixels; `(D,)` by default.
 
     Raises:
-        ValueError: if A is no matrix or `in_shape` does not hold D pixels.
+        ValueError: if A is not a matrix or `in_shape` does not hold D pixels.
     """
 
     def __init__(self, A: Tensor, in_shape: tuple[int, ...] | None = None):
@@ -74,20 +75,23 @@ class MatrixOperator(LinearOperator):
         self.in_shape = (A.shape[1],) if in_shape is None else tuple(in_shape)
         self.out_shape = (A.shape[0],)
         if math.prod(self.in_shape) != A.shape[1]:
-            raise ValueError(f"MatrixOperator: in_shape {self.in_shape} does not hold {A.shape[1]} pixels")
+            raise ValueError(
+                f"MatrixOperator: in_shape {self.in_shape} does not fit the {A.shape[1]} columns of A"
+            )
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.flatten(start_dim=x.ndim - len(self.in_shape)) @ self.A.T.to(x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.A.to(y.dtype)).unflatten(-1, self.in_shape)
+        x: Tensor = (y @ self.A.to(y.dtype)).unflatten(-1, self.in_shape)
+        return x
 
     def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
         return self.A.to(dtype)
 
 
 class SpectralOperator(LinearOperator):
-    """Creates the operator diag(s) V' of a decomposition, which holds no matrix beside V.
+    """The operator diag(s) V' of a decomposition, which stores no matrix besides V.
 
     Arguments:
         V: right singular vectors, `(D, K)`.
@@ -102,7 +106,8 @@ class SpectralOperator(LinearOperator):
         return self.s.to(x.dtype) * (x.flatten(start_dim=x.ndim - len(self.in_shape)) @ self.V.to(x.dtype))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return ((self.s.to(y.dtype) * y) @ self.V.T.to(y.dtype)).unflatten(-1, self.in_shape)
+        x: Tensor = ((self.s.to(y.dtype) * y) @ self.V.T.to(y.dtype)).unflatten(-1, self.in_shape)
+        return x
 
     def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
         return (self.V * self.s).T.to(dtype)

@@ -17,7 +17,7 @@ __all__ = ["Composition", "Mask"]
 
 
 class Composition(LinearOperator):
-    """Creates the operator that applies `operators` from left to right.
+    """The operator that applies `operators` from left to right.
 
     Raises:
         ValueError: if the shapes of neighbouring operators do not fit.
@@ -44,7 +44,7 @@ class Composition(LinearOperator):
     def matrix(
         self, dtype: torch.dtype = torch.float64, chunk: int = 128, out: Tensor | None = None
     ) -> Tensor:
-        """The dense matrix, shape `(M, D)`, written in place (into `out`, if given): no second copy is ever held."""
+        """The dense matrix, shape `(M, D)`, written in place (into `out`, if given), without a second copy."""
         D = math.prod(self.in_shape)
         A = torch.empty(math.prod(self.out_shape), D, dtype=dtype) if out is None else out
         for start in range(0, D, chunk):
@@ -60,10 +60,10 @@ class Composition(LinearOperator):
 
 
 class Mask(LinearOperator):
-    """Creates the operator that keeps the unmasked pixels of a one-channel image, in row-major order.
+    """The operator that keeps the unmasked pixels of a one-channel image, in row-major order.
 
     Arguments:
-        keep: boolean image of shape `(H, W)`, True where a pixel is data.
+        keep: boolean image of shape `(H, W)`, True for data pixels.
 
     Shapes: `(B, 1, H, W)` to `(B, M)` with M unmasked pixels.
     """

@@ -2,8 +2,8 @@ r"""Convolution with a point-spread function.
 
 .. math:: (A x)_i = \sum_j p_{i-j} x_j, \qquad (A^\top y)_j = \sum_i p_{i-j} y_i
 
-Linear (zero-padded, never periodic) and by FFT. The input may be larger than the output by the reach of the PSF on
-every side, so that light from outside the frame is scattered into it.
+The convolution is linear (zero-padded, never periodic) and uses FFTs. The input can be larger than the output by the
+half-width of the PSF on every side, so that light from outside the frame is scattered into it.
 """
 
 from __future__ import annotations
@@ -22,26 +22,29 @@ FWHM = math.sqrt(8 * math.log(2))  # full width at half maximum of a Gaussian, i
 
 
 class Convolution(LinearOperator):
-    """Creates the operator.
+    """The convolution operator.
 
     Arguments:
-        psf: point-spread function of shape `(h, w)`, both odd, centred on the middle pixel; used as given, that is,
-            its sum is the throughput.
+        psf: point-spread function of shape `(h, w)`, both odd, centred on the middle pixel. It is used as given: its
+            sum is the throughput.
         shape: `(H, W)` of the output image.
-        padded: whether the input is the image with `h // 2` and `w // 2` more pixels on each side; else it has the
-            output's shape and is taken as zero outside.
+        padded: whether the input is the image with `h // 2` and `w // 2` additional pixels on each side. Otherwise
+            the input has the shape of the output and is zero outside.
 
     Raises:
         ValueError: if a side of the PSF is even.
     """
 
-    def __init__(self, psf: Tensor, shape: tuple[int, int], padded: bool = False):
+    def __init__(self, psf: Tensor, shape: tuple[int, ...], padded: bool = False):
         h, w = psf.shape
         if h % 2 == 0 or w % 2 == 0:
-            raise ValueError(f"Convolution: the PSF needs a middle pixel, its shape {(h, w)} must be odd")
-        (H, W), self.reach = shape, (h // 2, w // 2)
+            raise ValueError(
+                f"Convolution: the PSF needs a middle pixel, so both sides of its shape {(h, w)} must be odd"
+            )
+        (H, W), self.half = shape, (h // 2, w // 2)
         inner = (H + h - 1, W + w - 1) if padded else (H, W)
-        self.start = (h - 1, w - 1) if padded else self.reach  # of the output within the full convolution
+        # first pixel of the output in the full convolution
+        self.start = (h - 1, w - 1) if padded else self.half
         self.in_shape, self.out_shape = (1, *inner), (1, H, W)
         self.size = tuple(next_fast_len(n + m - 1, real=True) for n, m in zip(inner, (h, w), strict=True))
         self.transfer = torch.fft.rfft2(psf, s=self.size)

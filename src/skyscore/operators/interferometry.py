@@ -3,14 +3,14 @@ r"""Radio interferometry: the visibilities of an image, by a non-uniform Fourier
 .. math:: V_k = \sum_{ij} B_{ij} \, x_{ij} \, e^{-2 \pi i (u_k l_j + v_k m_i)}, \qquad
     l_j = -\big(j - \tfrac{W - 1}{2}\big) \delta, \quad m_i = \big(i - \tfrac{H - 1}{2}\big) \delta
 
-with x the flux density per pixel (Jy), B the primary beam, (u, v) the baselines in wavelengths and :math:`\delta` the
-pixel in radians. Rows grow to the north (m), columns to the **west**: images are the sky as it is drawn, north up and
-east left, so that l, which grows to the east, falls with the column. The phase centre is the middle of the frame. A
-source east of it (l > 0) has a phase that falls with u.
+where x is the flux density per pixel (Jy), B the primary beam, (u, v) the baselines in wavelengths and
+:math:`\delta` the pixel size in radians. The row index grows to the north (m), the column index to the **west**:
+images show the sky as it is usually drawn, north up and east left, so that l, which grows to the east, falls with
+the column. The phase centre is the middle of the frame. The phase of a source in the east (l > 0) falls with u.
 
-Data are real vectors `(B, 2 M)`, the real parts of M visibilities and then the imaginary ones. The adjoint is the
+Data are real vectors `(B, 2 M)`: the real parts of M visibilities, then the imaginary parts. The adjoint is the
 transform of type 1, :math:`B_{ij} \, \mathrm{Re} \sum_k y_k e^{+2 \pi i (u_k l_j + v_k m_i)}`, which is also the
-derivative of the forward map; both are differentiable in both modes and to any order.
+derivative of the forward map. Both can be differentiated in forward and reverse mode, to any order.
 
 References: Thompson, Moran & Swenson (2017), Interferometry and Synthesis in Radio Astronomy (sign);
 Barnett, Magland & af Klinteberg (2019), SIAM J. Sci. Comput. 41, C479, arXiv:1808.06736 (FINUFFT).
@@ -25,31 +25,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skyscore.units import ARCSEC, SPEED_OF_LIGHT
+
 from .base import LinearOperator
 
-__all__ = ["ARCSEC", "Interferometer", "primary_beam", "to_complex", "to_real"]
-
-ARCSEC = math.pi / 180 / 3600  # radians
+__all__ = ["Interferometer", "primary_beam", "to_complex", "to_real"]
 
 
 class Interferometer(LinearOperator):
-    """Creates the operator: images `(B, 1, H, W)` in Jy per pixel to visibilities `(B, 2 M)` in Jy.
+    """The operator from images `(B, 1, H, W)` in Jy per pixel to visibilities `(B, 2 M)` in Jy.
 
     Arguments:
         uv: baselines in wavelengths, shape `(M, 2)`, each counted once (its conjugate is the same datum).
         shape: `(H, W)` of the image.
-        scale: pixel (arcsec).
+        scale: pixel size (arcsec).
         beam: power response of the antennas, shape `(H, W)`; 1 by default.
         eps: relative accuracy in float64; float32 images are transformed to 1e-6.
 
-    The transform runs on the CPU; tensors on other devices are carried over and back.
+    The transform runs on the CPU; tensors on other devices are copied there and back.
 
     Raises:
-        ValueError: for shapes that do not fit, or a baseline finer than two pixels can show (`|u| scale > 1 / 2`).
+        ValueError: if shapes do not fit, or a baseline is too long for the pixels (`|u| scale > 1 / 2`).
     """
 
     def __init__(
-        self, uv, shape: tuple[int, int], scale: float, beam: Tensor | None = None, eps: float = 1e-9
+        self, uv, shape: tuple[int, ...], scale: float, beam: Tensor | None = None, eps: float = 1e-9
     ):
         uv = np.asarray(uv, dtype=np.float64)
         if uv.ndim != 2 or uv.shape[1] != 2:
@@ -61,13 +61,13 @@ class Interferometer(LinearOperator):
             finest = 0.5 / (np.abs(uv).max() * ARCSEC)
             raise ValueError(
                 f"Interferometer: pixels of {scale:g} arcsec alias baselines of {np.abs(uv).max():.4g} "
-                f"wavelengths; at most {finest:.4g} arcsec shows them"
+                f"wavelengths; use pixels of at most {finest:.4g} arcsec"
             )
         self.in_shape, self.out_shape = (1, *shape), (2 * len(uv),)
         self.beam = None if beam is None else beam.double()
         self.eps = eps
         self.points = 2 * math.pi * np.ascontiguousarray(np.stack((turns[:, 1], -turns[:, 0])))  # row, column
-        # FINUFFT counts pixels from N // 2, here from (N - 1) / 2
+        # FINUFFT counts pixels from N // 2, this class from (N - 1) / 2
         half = [0.5 * (n % 2 == 0) for n in shape]
         self.phase = np.exp(-1j * (half[0] * self.points[0] + half[1] * self.points[1]))
         self._plans: dict[tuple, finufft.Plan] = {}
@@ -79,7 +79,7 @@ class Interferometer(LinearOperator):
         return Transform.apply(y, self, True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """V of images `(B, 1, H, W)`, without derivatives."""
+        """V of images `(B, 1, H, W)`, shape `(B, 2 M)`, without derivatives."""
         _, H, W = self.in_shape
         f = (x if self.beam is None else x * self.beam.to(x)).reshape(-1, H, W).detach().cpu().numpy()
         kind = np.complex64 if x.dtype == torch.float32 else np.complex128
@@ -87,14 +87,14 @@ class Interferometer(LinearOperator):
         return torch.from_numpy(np.concatenate((c.real, c.imag), 1)).to(x.device)
 
     def back(self, y: Tensor) -> Tensor:
-        """A' y of data `(B, 2 M)`, without derivatives."""
+        """A' y of data `(B, 2 M)`, shape `(B, 1, H, W)`, without derivatives."""
         c = to_complex(y.detach().cpu()).numpy()
         f = self._execute(1, c * self.phase.conj().astype(c.dtype)).real
         x = torch.from_numpy(np.ascontiguousarray(f)).to(y.device)[:, None]
         return x if self.beam is None else x * self.beam.to(x)
 
     def _execute(self, kind: int, values: np.ndarray) -> np.ndarray:
-        """The transform of type `kind` of a batch; its plan, with the points sorted, is kept for the next batch."""
+        """The transform of type `kind` of a batch; its plan, with sorted points, is stored for the next batch."""
         key = (kind, len(values), values.dtype.name, torch.get_num_threads())
         if key not in self._plans:
             while len(self._plans) >= 8:
@@ -115,12 +115,12 @@ class Interferometer(LinearOperator):
         return self._plans[key].execute(np.ascontiguousarray(values)).reshape(shape)
 
     def to(self, device=None, dtype=None) -> Interferometer:
-        """Nothing to move: points and plans stay where the transform runs, and the data's type decides its own."""
+        """Returns the operator unchanged: the transform runs on the CPU, in the precision of its argument."""
         return self
 
 
 class Transform(torch.autograd.Function):
-    """A or A' as a function with derivatives: each is the other's vector-Jacobian product, and its own Jacobian."""
+    """A or A' as a differentiable function: each is the vector-Jacobian product of the other, and its own Jacobian."""
 
     @staticmethod
     def forward(x: Tensor, operator: Interferometer, adjoint: bool) -> Tensor:
@@ -146,12 +146,12 @@ class Transform(torch.autograd.Function):
 
 
 def to_complex(y: Tensor) -> Tensor:
-    """Visibilities `(..., M)`, complex, of data `(..., 2 M)`."""
+    """Complex visibilities `(..., M)` from data `(..., 2 M)`."""
     return torch.complex(*y.chunk(2, -1))
 
 
 def to_real(V: Tensor) -> Tensor:
-    """Data `(..., 2 M)` of visibilities `(..., M)`: real parts, then imaginary parts."""
+    """Data `(..., 2 M)` from visibilities `(..., M)`: real parts, then imaginary parts."""
     return torch.cat((V.real, V.imag), -1)
 
 
@@ -159,10 +159,13 @@ def primary_beam(shape: tuple[int, int], scale: float, frequency: float, dish: f
     r"""Gaussian power response `(H, W)` of dishes that point at the middle of the frame, FWHM :math:`1.13 \lambda / D`.
 
     Arguments:
-        scale: pixel (arcsec); frequency: (GHz); dish: diameter D (m).
+        shape: `(H, W)` of the image.
+        scale: pixel size (arcsec).
+        frequency: frequency (GHz).
+        dish: diameter D of a dish (m).
 
     Reference: ALMA Technical Handbook (a 12 m antenna with its taper).
     """
-    fwhm = 1.13 * 0.299792458 / frequency / dish / ARCSEC
+    fwhm = 1.13 * (SPEED_OF_LIGHT / 1e9) / frequency / dish / ARCSEC
     i, j = (scale * (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) for n in shape)
     return torch.exp(-4 * math.log(2) * (i[:, None] ** 2 + j**2) / fwhm**2)

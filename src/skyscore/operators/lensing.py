@@ -6,13 +6,13 @@ A ray through the image position :math:`\theta` (arcsec) meets the source plane 
     \alpha = \alpha_\mathrm{EPL}(\theta; \theta_E, q, \phi, x_0, y_0, t)
     + (\gamma_1 x + \gamma_2 y,\ \gamma_2 x - \gamma_1 y)
 
-and surface brightness is conserved. The image is the average over each pixel (Gauss-Legendre sub-rays) of the
-bilinearly interpolated source, a sparse matrix; then the point-spread function, then the mask.
+and surface brightness is conserved. The image is the average of the bilinearly interpolated source over each pixel
+(Gauss-Legendre sub-rays), which is a sparse matrix; then come the point-spread function and the mask.
 
-Deflections are those of `caustics` (Stone et al. 2024, arXiv:2406.15542): the isothermal ellipsoid of Keeton (2001,
-arXiv:astro-ph/0102341) and the elliptical power law of Tessore & Metcalf (2015, arXiv:1507.01819).
-The Einstein radius is theirs, on the intermediate axis: the critical curve of an isothermal ellipsoid encloses the
-area :math:`\pi \theta_E^2`, whatever q is.
+The deflections are those of `caustics` (Stone et al. 2024, arXiv:2406.15542): the isothermal ellipsoid of Keeton
+(2001, arXiv:astro-ph/0102341) and the elliptical power law of Tessore & Metcalf (2015, arXiv:1507.01819).
+So is the definition of the Einstein radius, on the intermediate axis: the critical curve of an isothermal ellipsoid
+encloses the area :math:`\pi \theta_E^2` for any q.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ LENS_PARAMETERS = ("theta_E", "q", "phi", "x0", "y0", "t", "gamma_1", "gamma_2")
 
 
 def deflection(x: Tensor, y: Tensor, lens: dict) -> tuple[Tensor, Tensor]:
-    """Reduced deflection angle (arcsec), same shape as x and y (arcsec).
+    """Reduced deflection angle (arcsec) along x and y, each of the shape of x and y (arcsec).
 
     Arguments:
+        x, y: image positions (arcsec).
         lens: `theta_E` (arcsec), `q`, `phi` (radians, of the major axis from +x to +y), `x0`, `y0` (arcsec), and
             optionally `t` (slope of the deflection, gamma' - 1: 1 is isothermal), `gamma_1`, `gamma_2` (shear about
             the origin).
@@ -52,7 +53,7 @@ def deflection(x: Tensor, y: Tensor, lens: dict) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: for an unknown or missing parameter.
     """
-    from caustics.lenses.func import (  # here, since it takes a second that other problems need not wait
+    from caustics.lenses.func import (  # imported here, because it takes a second that other problems do not need
         reduced_deflection_angle_epl,
         reduced_deflection_angle_external_shear,
         reduced_deflection_angle_sie,
@@ -61,7 +62,7 @@ def deflection(x: Tensor, y: Tensor, lens: dict) -> tuple[Tensor, Tensor]:
     unknown = set(lens) - set(LENS_PARAMETERS)
     missing = set(LENS_PARAMETERS[:5]) - set(lens)
     if unknown or missing:
-        raise ValueError(f"lens parameters: unknown {sorted(unknown)}, missing {sorted(missing)}")
+        raise ValueError(f"lens: unknown parameters {sorted(unknown)}, missing parameters {sorted(missing)}")
     p = {k: torch.as_tensor(v, dtype=x.dtype, device=x.device) for k, v in lens.items()}
     q = p["q"].clamp(max=1 - 1e-6)  # the closed forms divide by 1 - q
     shape = (p["x0"], p["y0"], q, p["phi"], p["theta_E"])
@@ -76,25 +77,26 @@ def deflection(x: Tensor, y: Tensor, lens: dict) -> tuple[Tensor, Tensor]:
     return ax + gx, ay + gy
 
 
-def pixel_grid(shape: tuple[int, int], scale: float, dtype=torch.float64) -> tuple[Tensor, Tensor]:
-    """Pixel centres x, y (arcsec), each of shape `(H, W)`; the origin is the middle of the frame, rows are y."""
+def pixel_grid(shape: tuple[int, ...], scale: float, dtype=torch.float64) -> tuple[Tensor, Tensor]:
+    """Pixel centres x, y (arcsec), each of shape `(H, W)`; the origin is the middle of the frame, and rows are y."""
     y, x = ((torch.arange(n, dtype=dtype) - (n - 1) / 2) * scale for n in shape)
     return x.expand(shape), y[:, None].expand(shape)
 
 
 class RayTracing(LinearOperator):
-    """Creates the sparse map from source pixels to image pixels.
+    """The sparse operator from source pixels to image pixels.
 
     Arguments:
         lens: parameters, see :func:`deflection`.
         shape: `(H, W)` of the image.
-        scale: image pixel (arcsec).
+        scale: size of an image pixel (arcsec).
         source_shape: `(h, w)` of the source.
-        source_scale: source pixel (arcsec).
+        source_scale: size of a source pixel (arcsec).
         source_center: x, y (arcsec) of the middle of the source frame.
         subpixels: Gauss-Legendre nodes per side of an image pixel.
+        dtype: precision of the matrix.
 
-    Shapes: `(B, 1, h, w)` to `(B, 1, H, W)`. The source is zero from one source pixel outside its frame.
+    Shapes: `(B, 1, h, w)` to `(B, 1, H, W)`. The source is zero beyond one source pixel outside its frame.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class RayTracing(LinearOperator):
 
 
 def _bilinear(i: Tensor, j: Tensor, weight: Tensor, source_shape: tuple[int, int]) -> Tensor:
-    """Sparse matrix `(H W, h w)` of the weighted bilinear interpolation at row i, column j of shape `(H, W, n, n)`."""
+    """Sparse matrix `(H W, h w)` of the weighted bilinear interpolation at rows i, columns j, each `(H, W, n, n)`."""
     (H, W, n, _), (h, w) = i.shape, source_shape
     row = torch.arange(H * W).repeat_interleave(n * n)
     i, j, weight = i.flatten(), j.flatten(), weight.flatten()
@@ -154,11 +156,10 @@ def _transpose(A: Tensor) -> Tensor:
 
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Compressed sparse rows; entries of the same place are summed."""
+    """A matrix in compressed sparse rows; entries at the same position are added."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # torch calls the format beta; the tests hold its products
+        # torch warns that the format is in beta; the tests check its products
+        warnings.simplefilter("ignore", UserWarning)
         coo = torch.sparse_coo_tensor(torch.stack((row, column)), value, shape, check_invariants=False)
         return coo.coalesce().to_sparse_csr()
 
@@ -179,7 +180,7 @@ class _SparseProduct(torch.autograd.Function):
 
 def lens_operator(
     lens: dict,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     scale: float,
     source_shape: tuple[int, int],
     source_scale: float,
@@ -191,7 +192,11 @@ def lens_operator(
 ) -> LinearOperator:
     """Ray tracing, point-spread function and mask: `(B, 1, h, w)` to `(B, 1, H, W)`, or `(B, M)` with a mask.
 
-    Arguments are those of :class:`RayTracing`; `psf` of shape `(p, p)` on image pixels, `keep` `(H, W)` boolean.
+    The arguments are those of :class:`RayTracing`, and:
+
+    Arguments:
+        psf: point-spread function of shape `(p, p)`, on image pixels.
+        keep: boolean `(H, W)`, True for data pixels.
     """
     H, W = shape
     ph, pw = (0, 0) if psf is None else (psf.shape[0] // 2, psf.shape[1] // 2)
@@ -207,14 +212,20 @@ def lens_operator(
 
 
 def annulus(shape: tuple[int, int], scale: float, radii, center=(0.0, 0.0)) -> np.ndarray:
-    """Pixels `(H, W)` whose distance from `center` (arcsec) lies between two radii (arcsec)."""
+    """Boolean mask `(H, W)` of the pixels whose distance from `center` (arcsec) lies between two radii (arcsec)."""
     x, y = pixel_grid(tuple(shape), scale)
     r = torch.hypot(x - center[0], y - center[1])
     return ((r >= radii[0]) & (r <= radii[1])).numpy()
 
 
 def critical_area_radius(lens: dict, extent: float = 4.0, pixels: int = 801) -> float:
-    """Effective Einstein radius (arcsec): sqrt(area inside the tangential critical curve / pi), measured on a grid."""
+    """Effective Einstein radius (arcsec): sqrt(area inside the tangential critical curve / pi), measured on a grid.
+
+    Arguments:
+        lens: parameters, see :func:`deflection`.
+        extent: half side of the grid (arcsec).
+        pixels: pixels on a side of the grid.
+    """
     step = 2 * extent / pixels
     x, y = pixel_grid((pixels, pixels), step)
     h = 1e-4

@@ -1,17 +1,18 @@
-r"""Shear of a convergence map, and the inversion of Kaiser & Squires, which is its adjoint.
+r"""Shear of a convergence map, and its adjoint, the Kaiser-Squires inversion.
 
 .. math::
     \hat\gamma_1 = \frac{k_x^2 - k_y^2}{k^2} \hat\kappa, \qquad
     \hat\gamma_2 = \frac{2 k_x k_y}{k^2} \hat\kappa, \qquad \gamma(k = 0) = 0
 
-that is :math:`\gamma_1 = (\psi_{xx} - \psi_{yy}) / 2, \gamma_2 = \psi_{xy}, \kappa = \nabla^2 \psi / 2`
+that is, :math:`\gamma_1 = (\psi_{xx} - \psi_{yy}) / 2, \gamma_2 = \psi_{xy}, \kappa = \nabla^2 \psi / 2`
 with x along columns and y along rows (upwards). :math:`\gamma_1 > 0` stretches images along x. Around a positive mass
 the tangential shear :math:`\gamma_t = -(\gamma_1 \cos 2\phi + \gamma_2 \sin 2\phi)` is positive. With complex
 :math:`\gamma = \gamma_1 + i \gamma_2` the inversion gives :math:`\kappa_E + i \kappa_B`.
 
-Without padding and mask :math:`P^\top P = 1` less the mean, which no shear shows; :math:`P P^\top` projects on E modes.
-On Nyquist frequencies of even sides, waves of +k and -k are one and the kernel of :math:`\gamma_2` averages to zero;
-that of :math:`\gamma_1` keeps its sign and takes modulus one, so that both statements hold for every real map.
+Without padding and mask :math:`P^\top P = 1` except for the mean, which has no shear; :math:`P P^\top` projects onto
+E modes. At the Nyquist frequencies of even sides, waves of +k and -k are identical and the kernel of :math:`\gamma_2`
+averages to zero. The kernel of :math:`\gamma_1` keeps its sign and gets modulus one, so that both statements hold for
+every real map.
 
 Reference: Kaiser & Squires (1993), ApJ 404, 441.
 """
@@ -28,7 +29,7 @@ from .base import LinearOperator
 __all__ = ["ShearOperator", "decompose", "kernel", "shear"]
 
 
-def kernel(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def kernel(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """The two kernels on the half plane of `rfft2`, each `(H, W // 2 + 1)`, float64, real and even in k."""
     ky, kx = torch.meshgrid(*(torch.fft.fftfreq(n, dtype=torch.float64) for n in shape), indexing="ij")
     k2 = (kx**2 + ky**2).clamp(min=1e-300)
@@ -59,11 +60,11 @@ def decompose(gamma: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ShearOperator(LinearOperator):
-    """Creates the map from convergence `(1, H, W)` to the shear of M unmasked pixels, `(2 M,)`: gamma_1, then gamma_2.
+    """The operator from convergence `(1, H, W)` to the shear of M unmasked pixels, `(2 M,)`: gamma_1, then gamma_2.
 
     Arguments:
-        keep: boolean `(H, W)`, True where a pixel is data.
-        padding: pixels without mass on every side; without them the sky is periodic.
+        keep: boolean `(H, W)`, True for data pixels.
+        padding: pixels without mass on every side; with 0 the sky is periodic.
 
     Raises:
         ValueError: if no pixel is data or the padding is negative.
@@ -71,9 +72,11 @@ class ShearOperator(LinearOperator):
 
     def __init__(self, keep: Tensor, padding: int = 0):
         if keep.ndim != 2 or not bool(keep.any()):
-            raise ValueError(f"ShearOperator: no pixel of the mask {tuple(keep.shape)} is data")
+            raise ValueError(
+                f"ShearOperator: the mask {tuple(keep.shape)} needs shape (H, W) and at least one data pixel"
+            )
         if padding < 0:
-            raise ValueError(f"ShearOperator: padding must not be negative, is {padding}")
+            raise ValueError(f"ShearOperator: padding must not be negative, not {padding}")
         self.keep, self.padding = keep.bool(), padding
         self.in_shape, self.out_shape = (1, *keep.shape), (2 * int(keep.sum()),)
 
@@ -90,11 +93,11 @@ class ShearOperator(LinearOperator):
     def complement(self, white: Callable[..., Tensor]) -> Tensor:
         r"""Noise of covariance :math:`1 - A A^\top` on the data, `(B, 2 M)`.
 
-        On the padded sky, where P P' projects on E modes, A A' = P W P' with W the map's window:
+        On the padded sky P P' projects onto E modes. There A A' = P W P', where W is the window of the map, and
         1 - P W P' = (1 - P P') + P (1 - W) P'.
 
         Arguments:
-            white: from a shape to standard normal noise `(B, *shape)`.
+            white: function that returns standard normal noise `(B, *shape)` for a shape.
         """
         p, (_, H, W) = self.padding, self.in_shape
         sky = (H + 2 * p, W + 2 * p)
@@ -107,7 +110,7 @@ class ShearOperator(LinearOperator):
         return noise[..., p : p + H, p : p + W][..., self.keep].flatten(1)
 
     def maps(self, y: Tensor) -> Tensor:
-        """Data `(B, 2 M)` as shear maps `(B, 2, H, W)`, zero on masked pixels."""
+        """Shear maps `(B, 2, H, W)` from data `(B, 2 M)`; zero on masked pixels."""
         gamma = torch.zeros(len(y), 2, *self.keep.shape, dtype=y.dtype, device=y.device)
         gamma[..., self.keep] = y.reshape(len(y), 2, -1)
         return gamma

@@ -1,10 +1,10 @@
-r"""The normal operator of an interferometer, which no longer knows how many visibilities there are.
+r"""The normal operator of an interferometer, with a cost that does not depend on the number of visibilities.
 
 .. math:: (A^\top W A)_{pq} = B_p \, T_{p - q} \, B_q, \qquad
     T_{d} = \sum_k w_k \cos 2 \pi (u_k l_d + v_k m_d)
 
-depends on the difference of two pixels only (up to the primary beam B): a convolution with T, that is, with the dirty
-beam of weights w on twice the frame. On a grid of 2 N points a side it is diagonal in Fourier space, so that the
+It depends only on the difference of two pixels (up to the primary beam B). It is therefore a convolution with T, the
+dirty beam of weights w on twice the frame. On a grid with 2 N points per side it is diagonal in Fourier space: the
 gradient of the likelihood, :math:`A^\top W (y - A x) = b - A^\top W A x`, costs two real FFTs for 1e4 or 1e7
 visibilities, and it is exact.
 
@@ -28,7 +28,10 @@ def dirty_beam(uv, weights, shape: tuple[int, int], scale: float) -> Tensor:
     """T at all differences of two pixels of an image `(H, W)`, shape `(2 H - 1, 2 W - 1)`; sum(weights) in the middle.
 
     Arguments:
-        uv: baselines in wavelengths, `(M, 2)`; weights: w, `(M,)`; scale: pixel (arcsec).
+        uv: baselines in wavelengths, `(M, 2)`.
+        weights: w, `(M,)`.
+        shape: `(H, W)` of the image.
+        scale: pixel size (arcsec).
     """
     w = torch.as_tensor(np.asarray(weights), dtype=torch.float64)
     wide = tuple(2 * n - 1 for n in shape)
@@ -37,12 +40,14 @@ def dirty_beam(uv, weights, shape: tuple[int, int], scale: float) -> Tensor:
 
 
 class ToeplitzNormal(LinearOperator):
-    """Creates A' W A of images `(B, 1, H, W)`; it is its own adjoint.
+    """The operator A' W A on images `(B, 1, H, W)`; it is its own adjoint.
 
     Arguments:
         uv: baselines in wavelengths, `(M, 2)`.
-        weights: w, inverse variance of the real and of the imaginary part, `(M,)`.
-        shape: `(H, W)`; scale: pixel (arcsec); beam: primary beam `(H, W)`, 1 by default.
+        weights: w, inverse variance of the real part and of the imaginary part, `(M,)`.
+        shape: `(H, W)` of the image.
+        scale: pixel size (arcsec).
+        beam: primary beam `(H, W)`; 1 by default.
     """
 
     def __init__(self, uv, weights, shape: tuple[int, int], scale: float, beam: Tensor | None = None):
@@ -66,7 +71,7 @@ class ToeplitzNormal(LinearOperator):
         return self(y)
 
     def matrix(self, dtype: torch.dtype = torch.float64, chunk: int = 256) -> Tensor:
-        """The dense matrix G of shape `(D, D)`, read off the kernel."""
+        """The dense matrix G of shape `(D, D)`, taken from the kernel."""
         _, H, W = self.in_shape
         i, j = (torch.arange(n)[:, None] - torch.arange(n) + n - 1 for n in (H, W))
         G = self.kernel[i[:, None, :, None], j[None, :, None, :]].reshape(H * W, H * W)

@@ -1,4 +1,4 @@
-"""Figures, drawn from small stored summaries: no sampling, no forward model, no file access. One family per file.
+"""Figures, drawn from small stored summaries without sampling, forward models or file access. One family per file.
 
 North is up (row 0 at the bottom).
 """

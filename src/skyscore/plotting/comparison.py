@@ -1,4 +1,6 @@
-"""The figure of all reconstructions of one observation: images in one colour scale, power, likeness with the truth."""
+"""The figure of all reconstructions of one observation: images in one colour scale, power spectra, correlation with
+truth.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ def draw_comparison(
     """Images, and below them their spectra.
 
     Arguments:
-        panels: with the attributes of `skyscore.problems.Panel`; the colours of a group are those that suit its first
-            (the truth; the leading sampler's standard deviation), so that a noisy reconstruction does not decide them.
-        curves: by name: `k`, `power`, and where there is a truth `correlation`; of samples also `low` and `high`.
-        numbers: RMSE and Pearson's r to the truth, by title of a panel.
+        panels: with the attributes of `skyscore.observation.Panel`; the colour scale of a group is set by its first
+            panel (the truth; the leading sampler's standard deviation), so that a noisy reconstruction does not set it.
+        curves: by name: `k`, `power`, and if there is a truth `correlation`; for samples also `low` and `high`.
+        numbers: RMSE and Pearson's r against the truth, by title of a panel.
     """
     groups: dict[str, list[Any]] = {}
     for panel in panels:
@@ -38,7 +40,7 @@ def draw_comparison(
     rows = math.ceil(len(panels) / columns)
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(2.2 * columns, 2.25 * rows + 3.2))
-        upper, lower = figure.subfigures(2, 1, height_ratios=[2.25 * rows, 3.0])
+        upper, lower = figure.subfigures(2, 1, height_ratios=[2.25 * rows, 3.0])  # type: ignore[misc]
         grid = upper.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             shown = show(axes, panel, norms[panel.group])
@@ -64,18 +66,18 @@ def draw_comparison(
 
 
 def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Line and marker of each curve: the truth a thick black line, each reconstruction a colour and a marker."""
+    """Style of each curve: a thick black line for the truth, a colour and a marker for each reconstruction."""
     found: dict[str, dict[str, Any]] = {}
-    others = [name for name in names if name != "truth" and not name.endswith(": samples")]
+    others = [name for name in names if name != "Truth" and not name.endswith(": samples")]
     for index, name in enumerate(others):
         style = ("-", "--", ":")[index // (len(COLOURS) - 1) % 3]
         colour, marker = COLOURS[index % (len(COLOURS) - 1)], MARKERS[index % len(MARKERS)]
         found[name] = {"color": colour, "marker": marker, "ls": style, "ms": 3.5, "lw": 1.2, "label": name}
-    return {"truth": {"color": "black", "lw": 2.2, "label": "truth", "zorder": 1}, **found}
+    return {"Truth": {"color": "black", "lw": 2.2, "label": "Truth", "zorder": 1}, **found}
 
 
 def draw_power(axes: plt.Axes, curves: Mapping[str, Any], panel: Any) -> None:
-    """Power spectra; of samples the middle two thirds as a band in the colour of their mean."""
+    """Power spectra; a band in the colour of the mean shows the middle two thirds of the samples."""
     for name, look in looks(list(curves)).items():
         if name in curves:
             axes.plot(curves[name]["k"], curves[name]["power"], **look)
@@ -87,27 +89,27 @@ def draw_power(axes: plt.Axes, curves: Mapping[str, Any], panel: Any) -> None:
             )
     frequency_axis(axes, panel.scale_unit)
     axes.set_yscale("log")
-    lead = np.asarray((curves.get("truth") or next(iter(curves.values())))["power"], dtype=float)
+    lead = np.asarray((curves.get("Truth") or next(iter(curves.values())))["power"], dtype=float)
     axes.set_ylim(0.1 * lead[lead > 0].min(), 5 * lead.max())
-    axes.set_ylabel(f"power [({panel.unit})$^2$ {panel.scale_unit}$^2$]")
+    axes.set_ylabel(f"Power [({panel.unit})$^2$ {panel.scale_unit}$^2$]")
 
 
 def draw_correlation(axes: plt.Axes, curves: Mapping[str, Any], panel: Any) -> None:
     """Correlation with the truth against spatial frequency."""
     for name, look in looks(list(curves)).items():
-        if name != "truth" and "correlation" in curves.get(name, {}):
+        if name != "Truth" and "correlation" in curves.get(name, {}):
             axes.plot(curves[name]["k"], curves[name]["correlation"], **look)
     axes.axhline(1, color="0.4", lw=0.8, zorder=0)
     axes.axhline(0, color="0.4", lw=0.8, zorder=0)
     frequency_axis(axes, panel.scale_unit)
     axes.set_ylim(-0.3, 1.05)
-    axes.set_ylabel("correlation with the truth")
+    axes.set_ylabel("Correlation with the truth")
 
 
 def frequency_axis(axes: plt.Axes, unit: str) -> None:
-    """Logarithmic, with a few plain numbers."""
+    """A logarithmic axis of spatial frequency with a few plain numbers."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.set_xlabel(f"spatial frequency [cycles / {unit}]")
+    axes.set_xlabel(f"Spatial frequency [cycles / {unit}]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -12,13 +13,13 @@ from .style import COLOURS, MARKERS, STYLE, plt
 
 __all__ = ["draw_exact"]
 
-NEAR, FAR = 1.25, 30.0  # ratios up to which a cell is bold, and from which on it is as dark as can be
+NEAR, FAR = 1.25, 30.0  # largest ratio printed in bold; ratio at which the colour saturates
 
 
 def draw_exact(numbers: Mapping[str, float]) -> Figure:
-    """Distance to the exact posterior over its floor, for each sampler and task.
+    """Distance to the exact posterior over the Monte-Carlo floor, for each sampler and task.
 
-    Points with two standard errors for a few samplers; a table for more than there are colours.
+    Few samplers are drawn as points with two standard errors, more samplers than there are colours as a table.
 
     Arguments:
         numbers: flat, with keys exact/<sampler>/<task>/ratio and .../ratio_error.
@@ -36,22 +37,23 @@ def draw_exact(numbers: Mapping[str, float]) -> Figure:
 
 
 def points(samplers: list[str], tasks: list[str], y: np.ndarray, error: np.ndarray) -> Figure:
+    """One point per sampler and task, with error bars of two standard errors."""
     width = 0.8 / max(len(samplers), 1)
     figure, axes = plt.subplots(figsize=(max(7.0, 1.3 * len(tasks)), 3.6))
     for index, sampler in enumerate(samplers):
         x = np.arange(len(tasks)) + (index - 0.5 * (len(samplers) - 1)) * width
-        look = {"color": COLOURS[index], "fmt": MARKERS[index % len(MARKERS)]}
+        look: dict[str, Any] = {"color": COLOURS[index], "fmt": MARKERS[index % len(MARKERS)]}
         axes.errorbar(x, y[index], 2 * error[index], ms=4, capsize=2, label=sampler, **look)
     axes.axhline(1, color="0.4", lw=0.8, zorder=0)
     axes.set_yscale("log")
     axes.set_xticks(np.arange(len(tasks)), tasks)
-    axes.set_ylabel("distance to the exact posterior / floor")
+    axes.set_ylabel("Distance to the exact posterior / floor")
     axes.legend(ncols=len(samplers), fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     return figure
 
 
 def cells(samplers: list[str], tasks: list[str], y: np.ndarray) -> Figure:
-    """Bold: at most a quarter above the floor."""
+    """A table of ratios; those at most a quarter above the floor are bold."""
     figure, axes = plt.subplots(figsize=(1.5 + 0.8 * len(tasks), 0.8 + 0.26 * len(samplers)))
     image = axes.imshow(y, norm=LogNorm(1, FAR), cmap="Blues", aspect="auto")
     for (row, column), value in np.ndenumerate(y):
@@ -66,5 +68,5 @@ def cells(samplers: list[str], tasks: list[str], y: np.ndarray) -> Figure:
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, extend="max", pad=0.02, ticks=[1, 3, 10, FAR], format="%g")
     bar.minorticks_off()
-    bar.set_label("distance to the exact posterior / floor")
+    bar.set_label("Distance to the exact posterior / floor")
     return figure

@@ -1,4 +1,4 @@
-"""The figure of one posterior: panels of images, and of points."""
+"""The figure of one posterior: panels with images or points."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["draw_panels"]
 
 
 def draw_panels(panels: Sequence[Any], title: str = "", columns: int = 4) -> Figure:
-    """One panel per image with its scale bar and colour bar; panels of one group share their colours.
+    """One panel per image with its scale bar and colour bar; panels of one group share their colour scale.
 
     Arguments:
-        panels: with the attributes of `skyscore.problems.Panel`: image (H, W), title, scale, unit, ...
+        panels: with the attributes of `skyscore.observation.Panel`: image (H, W), title, scale, unit, ...
     """
     norms = {
         panel.group: limits(panel.kind, [p.image for p in panels if p.group == panel.group])

@@ -1,4 +1,4 @@
-"""Radial brightness profile of a disk: posterior samples against a published one that no sampler saw."""
+"""Radial brightness profile of a disk: posterior samples and a published profile that no sampler used."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ def draw_profile(
     outlines: Sequence,
     title: str = "",
 ) -> Figure:
-    """The image with its rings; profiles on a logarithmic scale, and times r^2, where rings are peaks.
+    """The image with its rings; the profiles on a logarithmic scale, and times r^2, where rings appear as peaks.
 
     Arguments:
         radii: `(R,)`, along the major axis (arcsec).
-        samples: quantiles of profiles of posterior samples, 0.025, 0.16, 0.5, 0.84, 0.975, `(5, R)` (mJy / arcsec^2).
+        samples: quantiles 0.025, 0.16, 0.5, 0.84, 0.975 of the profiles of posterior samples, `(5, R)` (mJy /
+            arcsec^2).
         lines: other profiles `(R,)` by name.
-        image: (H, W) of the mean (mJy / arcsec^2), north up, east left. scale: its pixel (arcsec).
-        rings: how the ring at a radius (arcsec) is called. outlines: rows and columns of each, `(2, K, n_rings)`.
+        image: posterior mean (H, W) (mJy / arcsec^2), north up, east left.
+        scale: its pixel (arcsec).
+        rings: label of the ring at each radius (arcsec).
+        outlines: rows and columns of each ring, `(2, K, n_rings)`.
     """
     low, under, median, over, high = samples
     with plt.rc_context(STYLE):
@@ -39,7 +42,7 @@ def draw_profile(
         shown = left.imshow(image, origin="lower", cmap=MAPS["image"], norm=limits("image", [image]))
         rows, columns = np.asarray(outlines)
         left.plot(columns, rows, "w--", lw=0.7)
-        left.set_title("posterior mean")
+        left.set_title("Posterior mean")
         scale_bar(left, image.shape, scale)
         bare(left)
         colour_bar(figure, shown, left, "mJy / arcsec$^2$", shrink=0.9, pad=0.03)
@@ -47,19 +50,19 @@ def draw_profile(
             r = radii**power
             axes.fill_between(radii, r * low, r * high, color=COLOURS[0], alpha=0.2, lw=0, label="95 %")
             axes.fill_between(radii, r * under, r * over, color=COLOURS[0], alpha=0.4, lw=0, label="68 %")
-            axes.plot(radii, r * median, color=COLOURS[0], lw=1.4, label="median of the samples")
+            axes.plot(radii, r * median, color=COLOURS[0], lw=1.4, label="Median of the samples")
             for (name, line), (colour, dashes) in zip(lines.items(), LINES, strict=False):
                 axes.plot(radii, r * line, color=colour, ls=dashes, lw=1.2, label=name)
             for radius in rings:
                 axes.axvline(radius, color="0.6", lw=0.7, zorder=0)
-            axes.set_xlabel("radius (arcsec)")
+            axes.set_xlabel("Radius (arcsec)")
             axes.set_xlim(radii[0], radii[-1])
         for radius, name in rings.items():
             style = {"ha": "right", "va": "top", "rotation": 90, "fontsize": 7, "color": "0.4"}
             centre.text(radius, 0.98, name, transform=centre.get_xaxis_transform(), **style)
-        centre.set(yscale="log", title="brightness (mJy / arcsec$^2$)")
+        centre.set(yscale="log", title="Brightness (mJy / arcsec$^2$)")
         centre.set_ylim(0.7 * min(np.min(v[v > 0]) for v in (median, *lines.values())), None)
-        right.set(title="brightness x radius$^2$ (mJy)")
+        right.set(title="Brightness x radius$^2$ (mJy)")
         right.set_ylim(0, None)
         right.legend(fontsize=7, frameon=False, loc="upper left")
         if title:

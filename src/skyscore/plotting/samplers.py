@@ -1,8 +1,9 @@
-"""Samplers side by side on every problem: how far off, how well calibrated, at what cost."""
+"""Comparison of samplers on every problem: error, calibration and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,34 +17,34 @@ __all__ = ["draw_samplers"]
 #        label, number, its error, scale, ticks
 ROWS = (
     (
-        "error of the\nposterior mean",
+        "Error of the\nposterior mean",
         "error_of_mean",
         "error_of_mean_error",
         "log",
         (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50),
     ),
-    ("mean squared z", "z2", "z2_error", "log", (0.2, 0.5, 1, 2, 5, 10, 30)),
+    ("Mean squared z", "z2", "z2_error", "log", (0.2, 0.5, 1, 2, 5, 10, 30)),
     ("MIRA\n(standard errors)", "mira_z", None, "symlog", (-30, -10, -3, 0, 3, 10, 30)),
-    ("coverage: p", "tarp_p", None, "log", (1, 0.1, 0.01, 1e-3, 1e-4, 1e-5)),
-    ("cost of a sample\n(evaluations)", "ensemble_cost", None, "log", (10, 30, 100, 300, 1000, 3000, 10_000)),
+    ("Coverage: p", "tarp_p", None, "log", (1, 0.1, 0.01, 1e-3, 1e-4, 1e-5)),
+    ("Cost of a sample\n(evaluations)", "ensemble_cost", None, "log", (10, 30, 100, 300, 1000, 3000, 10_000)),
     (
-        "cost of a sample\n(seconds)",
+        "Cost of a sample\n(seconds)",
         "ensemble_seconds",
         None,
         "log",
         (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
     ),
 )
-FEW = 16  # samplers on all problems together that have a wide place each
-LEAST = 1e-5  # p-values below are drawn here
+FEW = 16  # up to this number of samplers on all problems together, each gets a wide column
+LEAST = 1e-5  # smaller p-values are drawn here
 
 
-def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """A column for each problem, a row for each number, a point for each sampler; red where the certificate failed.
+def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
+    """One column per problem, one row per number, one point per sampler; red if the certificate failed.
 
     Arguments:
-        found: by problem and sampler, numbers as ROWS names them, `certified`, and what it allows of some,
-            `<number>_allowed`.
+        found: by problem and sampler, the numbers named in ROWS, `certified`, and for some the range that the
+            certificate allows, `<number>_allowed`.
     """
     with plt.rc_context(STYLE):
         each = 0.45 if sum(len(samplers) for samplers in found.values()) <= FEW else 0.28
@@ -84,8 +85,8 @@ def draw_samplers(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
         for axes, (label, *_) in zip(grid[:, 0], ROWS, strict=True):
             axes.set_ylabel(label, fontsize=8)
         handles = [
-            Line2D([], [], color=PASSED[0], marker="o", ls="", label="certified"),
-            Line2D([], [], color=FAILED, marker="s", mfc="white", ls="", label="not certified"),
+            Line2D([], [], color=PASSED[0], marker="o", ls="", label="Certified"),
+            Line2D([], [], color=FAILED, marker="s", mfc="white", ls="", label="Not certified"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure

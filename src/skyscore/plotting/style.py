@@ -1,4 +1,6 @@
-"""One look for all figures: colours for all eyes and for print, scale bars instead of ticks, a unit on every bar."""
+"""The common style of all figures: colours for all kinds of vision and for print, scale bars instead of ticks, units on
+every colour bar.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,22 @@ __all__ = [
     "show",
 ]
 
-STYLE = {"font.size": 9, "axes.titlesize": 9, "figure.constrained_layout.use": True, "pdf.fonttype": 42}
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+}
 MAPS = {"image": "inferno", "spread": "viridis", "signed": "RdBu_r"}
-# Okabe & Ito's palette, told apart by all; markers say the same in black and white
+# Okabe & Ito's palette, distinguishable with any colour vision; markers carry the same information in black and white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
-BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)  # lengths of a scale bar, in its unit
+BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)  # possible lengths of a scale bar, in its unit
 SYMBOLS = {"arcsec": '"', "microarcsec": " \N{MICRO SIGN}as", "arcmin": "'", "degree": "\N{DEGREE SIGN}"}
 
 
 def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
-    """One colour scale for panels that are to be compared."""
+    """One colour scale for panels that are compared."""
     values = np.concatenate([image[np.isfinite(image)] for image in images])
     if not values.size:
         return Normalize(0, 1)
@@ -54,7 +61,7 @@ def limits(kind: str, images: Sequence[np.ndarray]) -> Normalize:
 
 
 def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> None:
-    """A colour bar with a few round ticks, also where the colours are stretched; extreme values in powers of 1000."""
+    """A colour bar with a few round ticks, also for stretched colours; very large or small values in powers of 1000."""
     bar = figure.colorbar(shown, ax=axes, **options)
     top = max(abs(shown.norm.vmin), abs(shown.norm.vmax))
     power = 3 * math.floor(math.log10(top) / 3) if not 0.01 <= top < 1e4 else 0
@@ -73,7 +80,7 @@ def scale_bar(
 ) -> None:
     """A bar of a round length, about a quarter of the panel's width; `scale` is a pixel in `unit`.
 
-    It is white on dark images, black on light ones, with the other colour around it.
+    It is white on dark images and black on light ones, with an outline of the other colour.
     """
     if unit == "arcsec" and shape[1] * scale < 0.01:
         scale, unit = 1e6 * scale, "microarcsec"
@@ -82,7 +89,7 @@ def scale_bar(
     x, y = 0.06 * shape[1], 0.07 * shape[0]
     front, back = ("black", "white") if dark else ("white", "black")
     stroke = [matplotlib.patheffects.withStroke(linewidth=1.8, foreground=back)]
-    style = {"color": front, "path_effects": stroke}
+    style: dict[str, Any] = {"color": front, "path_effects": stroke}
     ends, thick = [x, x + length / scale], [matplotlib.patheffects.withStroke(linewidth=3.0, foreground=back)]
     axes.plot(ends, [y, y], lw=1.8, solid_capstyle="butt", color=front, path_effects=thick)
     axes.text(
@@ -97,12 +104,17 @@ def scale_bar(
 
 
 def bare(axes: plt.Axes) -> None:
+    """Removes the ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
 
 
 def show(axes: plt.Axes, panel: Any, norm: Normalize) -> Any:
-    """Draws the image of a panel (`skyscore.problems.Panel`) with its title and scale bar; returns what was drawn."""
+    """Draws the image of a panel (`skyscore.observation.Panel`) with its title and scale bar.
+
+    Returns:
+        The image artist, for a colour bar.
+    """
     colours = matplotlib.colormaps[MAPS[panel.kind]].with_extremes(bad="0.35")
     shown = axes.imshow(panel.image, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
     axes.set_title(panel.title)

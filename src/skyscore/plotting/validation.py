@@ -1,6 +1,6 @@
 """Figures of validation: coverage curves, mean squared z with ranks and MIRA, and the table of all certificates.
 
-What fails is red, and nothing else is; samplers are told apart by marker too.
+Only failures are red. Samplers are also distinguished by marker.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ REFERENCES = {
     "data": "regions around an estimate\nfrom the data",
     "other": "regions around samples of\nother data",
 }
-ORIGINS = {"prior": "truths drawn from the prior", "held_out_": "held-out truths"}
+ORIGINS = {"prior": "Truths drawn from the prior", "held_out_": "Held-out truths"}
 GROUPS = {
-    "z2": "pixels",
-    "z2_faint": "faint\nhalf",
-    "z2_bright": "bright\nhalf",
+    "z2": "Pixels",
+    "z2_faint": "Faint\nhalf",
+    "z2_bright": "Bright\nhalf",
     "z2_snr_low": "SNR\n< 1/3",
     "z2_snr_one": "SNR\n1/3-3",
     "z2_snr_high": "SNR\n> 3",
@@ -43,7 +43,7 @@ def outside(curve: Mapping[str, Any]) -> bool:
 
 
 def draw_coverage(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str = "") -> Figure:
-    """Expected coverage less credibility, with its null bands.
+    """Expected coverage minus credibility, with its null bands.
 
     Arguments:
         curves: by sampler, origin of the truths ("prior", "held_out_") and reference points ("data", "other"): `alpha`,
@@ -64,9 +64,9 @@ def draw_coverage(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], title: 
             for index, curve in enumerate(shown.values()):
                 draw_curve(axes, index, curve)
             axes.set_title(f"{ORIGINS[origin]}:\n{REFERENCES[kind]}", fontsize=8)
-            axes.set_xlabel("credibility")
+            axes.set_xlabel("Credibility")
             axes.set_xlim(0, 1)
-        row[0][0].set_ylabel("truths inside - credibility")
+        row[0][0].set_ylabel("Expected coverage - credibility")
         low, high = row[0][0].get_ylim()
         row[0][0].set_ylim(min(low, -0.3), max(high, 0.3))
         figure.suptitle(title)
@@ -75,7 +75,7 @@ def draw_coverage(curves: Mapping[str, Mapping[str, Mapping[str, Any]]], title: 
 
 
 def draw_bands(axes: plt.Axes, null: Mapping[str, Any]) -> None:
-    """Where curves of uniform ranks stay."""
+    """The bands in which curves of uniform ranks stay."""
     alpha = np.array(null["alpha"])
     for key, shade in (("band", LIGHT), ("pointwise", DARK)):
         low, high = np.array(null[key]) - alpha
@@ -88,18 +88,26 @@ def draw_curve(axes: plt.Axes, index: int, curve: Mapping[str, Any]) -> None:
     alpha, ecp = np.array(curve["alpha"]), np.array(curve["ecp"])
     colour = FAILED if outside(curve) else PASSED[index % len(PASSED)]
     low, high = np.array(curve["bootstrap"])
-    marks = {"marker": MARKERS[index % len(MARKERS)], "ms": 3.5, "markevery": max(1, len(alpha) // 18)}
+    marks: dict[str, Any] = {
+        "marker": MARKERS[index % len(MARKERS)],
+        "ms": 3.5,
+        "markevery": max(1, len(alpha) // 18),
+    }
     axes.errorbar(alpha, ecp - alpha, [ecp - low, high - ecp], color=colour, lw=0, elinewidth=0.6, alpha=0.6)
     axes.plot(alpha, ecp - alpha, color=colour, lw=1.2, **marks)
 
 
 def keys(samplers: Iterable[str]) -> list[Any]:
-    """Handles of the legend: samplers by marker, bands, and what red means."""
+    """Handles of the legend: samplers by marker, bands, and the meaning of red."""
     handles = [
         Line2D([], [], color=PASSED[i % len(PASSED)], marker=MARKERS[i % len(MARKERS)], ms=4, label=name)
         for i, name in enumerate(samplers)
     ]
-    patches = ((LIGHT, "99 % stay inside everywhere"), (DARK, "99 % at one credibility"), (FAILED, "outside"))
+    patches = (
+        (LIGHT, "99 %, whole curve"),
+        (DARK, "99 %, each credibility"),
+        (FAILED, "Outside"),
+    )
     return handles + [Patch(color=colour, label=label) for colour, label in patches]
 
 
@@ -113,9 +121,9 @@ def draw_moments(
     """Ranks of the truths, mean squared z by group, MIRA.
 
     Arguments:
-        numbers: by sampler: `z2...` with `_error`, `mira_...`, and the same with `held_out_` before.
-        ranks: by sampler: of the truths drawn from the prior, 0 ... samples, around estimates from the data.
-        failed: by sampler, names of the checks that did not pass.
+        numbers: by sampler: `z2...` with `_error`, `mira_...`, and the same with prefix `held_out_`.
+        ranks: by sampler: ranks 0 ... samples of the truths drawn from the prior, around estimates from the data.
+        failed: by sampler, names of the failed checks.
         samples: per simulation.
     """
     first = next(iter(numbers.values()))
@@ -134,16 +142,17 @@ def draw_moments(
 
 
 def low_end(key: str) -> int:
+    """Lower end of a Fourier band, in cycles per image."""
     return int(key.removeprefix("z2_k"))
 
 
 def spread(index: int, count: int, width: float = 0.5) -> float:
-    """Offset of one of `count` samplers around a tick."""
+    """Horizontal offset of one of `count` samplers around a tick."""
     return (index - 0.5 * (count - 1)) * width / max(count, 2)
 
 
 def draw_ranks(axes: plt.Axes, ranks: Mapping, failed: Mapping, samples: int) -> None:
-    """Histograms of ranks over what uniform ranks are expected to give, two standard deviations of those shaded."""
+    """Histograms of ranks over the expectation for uniform ranks, with two standard deviations of these shaded."""
     step = -(-(samples + 1) // 20)  # ranks in one bin, at most 20 bins
     edges = np.append(np.arange(0, samples + 1, step), samples + 1)
     whole, count = np.diff(edges) / (samples + 1), max(len(r) for r in ranks.values())
@@ -155,12 +164,12 @@ def draw_ranks(axes: plt.Axes, ranks: Mapping, failed: Mapping, samples: int) ->
         colour = FAILED if "tarp_inside" in failed.get(name, ()) else PASSED[index % len(PASSED)]
         look = {"color": colour, "lw": 1.4, "ls": ("-", "--", ":", "-.")[index % 4], "label": name}
         axes.stairs(share, edges / (samples + 1), **look)
-    axes.set_xlabel("rank of the truth / samples")
-    axes.set_ylabel("simulations / expected")
+    axes.set_xlabel("Rank of the truth / samples")
+    axes.set_ylabel("Simulations / expected")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)
     axes.legend(fontsize=7, frameon=False)
-    axes.set_title("ranks around estimates from the data", fontsize=8)
+    axes.set_title("Ranks around estimates from the data", fontsize=8)
 
 
 def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[str]) -> None:
@@ -175,7 +184,11 @@ def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[s
                 colour = FAILED if bad else PASSED[index % len(PASSED)]
                 value, error = found[f"{prefix}{key}"], found[f"{prefix}{key}_error"]
                 place = x + spread(2 * index + bool(prefix), 2 * len(numbers), 0.8)
-                look = {"color": colour, "mfc": face or colour, "fmt": MARKERS[index % len(MARKERS)]}
+                look: dict[str, Any] = {
+                    "color": colour,
+                    "mfc": face or colour,
+                    "fmt": MARKERS[index % len(MARKERS)],
+                }
                 label = name if (x, prefix) == (0, "") else None
                 axes.errorbar(place, value, error, ms=4, elinewidth=0.8, label=label, **look)
     axes.set_yscale("log")
@@ -185,8 +198,8 @@ def draw_z(axes: plt.Axes, numbers: Mapping, failed: Mapping, groups: Sequence[s
     axes.set_ylim(min(low, 0.7), max(high, 1.45))
     names = [GROUPS.get(key) or f"k\n{low_end(key)}-{2 * low_end(key) or 2}" for key in groups]
     axes.set_xticks(range(len(groups)), names, fontsize=7)
-    axes.set_ylabel(r"mean squared z")
-    axes.set_title("filled: truths from the prior; open: held-out truths", fontsize=8)
+    axes.set_ylabel(r"Mean squared z")
+    axes.set_title("Filled: truths from the prior; open: held-out truths", fontsize=8)
 
 
 def draw_mira(axes: plt.Axes, numbers: Mapping, failed: Mapping) -> None:
@@ -198,7 +211,11 @@ def draw_mira(axes: plt.Axes, numbers: Mapping, failed: Mapping) -> None:
             if f"{prefix}mira_z" in found:
                 bad = "mira_z" in failed.get(name, ()) and not prefix
                 colour = FAILED if bad else PASSED[index % len(PASSED)]
-                look = {"color": colour, "mfc": face or colour, "fmt": MARKERS[index % len(MARKERS)]}
+                look: dict[str, Any] = {
+                    "color": colour,
+                    "mfc": face or colour,
+                    "fmt": MARKERS[index % len(MARKERS)],
+                }
                 axes.errorbar(index + (0.15 if prefix else -0.15), found[f"{prefix}mira_z"], 1, ms=5, **look)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -5), max(high, 5))
@@ -208,21 +225,21 @@ def draw_mira(axes: plt.Axes, numbers: Mapping, failed: Mapping) -> None:
 
 
 COLUMNS = {
-    "simulations": ("simulations", lambda name: name == "simulations"),
-    "tarp_inside": ("coverage", lambda name: name == "tarp_inside"),
+    "simulations": ("Simulations", lambda name: name == "simulations"),
+    "tarp_inside": ("Coverage", lambda name: name == "tarp_inside"),
     "mira_z": ("MIRA\n(s.e.)", lambda name: name == "mira_z"),
     "z2": ("z2\npixels", lambda name: name == "z2"),
     "half": ("z2 worse\nhalf", lambda name: name in ("z2_faint", "z2_bright")),
     "k": ("z2 worst\nscale", lambda name: name.startswith("z2_k")),
     "snr": ("z2 worst\nSNR", lambda name: name.startswith("z2_snr")),
     "chi2": ("chi2 or\nresidual p", lambda name: name in ("chi2_mean", "pqmass_residual_p")),
-    "pooled": ("pooled\np", lambda name: name == "pqmass_pooled_p"),
-    "learned": ("PQMass of\nthe learned", lambda name: name.startswith("PQMass of")),
+    "pooled": ("Pooled\nPQMass p", lambda name: name == "pqmass_pooled_p"),
+    "learned": ("PQMass of\nlearned models", lambda name: name.startswith("PQMass of")),
 }
 
 
 def worst(checks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The check that is farthest out of what it allows, in units of the allowed half width."""
+    """The check farthest outside its allowed range, in units of the width of that range."""
     if not checks:
         return None
 
@@ -236,13 +253,14 @@ def worst(checks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def written(check: Mapping[str, Any]) -> str:
+    """The value of a check as text."""
     if check["name"] == "tarp_inside":
         return "inside" if check["passed"] else "outside"
     return f"{check['value']:.0f}" if check["name"] == "simulations" else f"{check['value']:.2f}"
 
 
 def draw_certificates(certificates: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure:
-    """A table of all certificates: what was found, red where it is not allowed.
+    """A table of all certificates: measured values, red where they are not allowed.
 
     Arguments:
         certificates: by "<problem> / <sampler>", as :meth:`skyscore.validation.certificate.Certificate.content`.
@@ -261,13 +279,16 @@ def draw_certificates(certificates: Mapping[str, Mapping[str, Any]], title: str 
             for x, (good, text) in enumerate(cells):
                 colour = "white" if good is None else PALE if good else FAILED
                 axes.add_patch(plt.Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, color=colour, lw=0))
-                style = {"color": "0.1" if good in (None, True, 1) else "white", "fontsize": 8}
+                style: dict[str, Any] = {
+                    "color": "0.1" if good in (None, True, 1) else "white",
+                    "fontsize": 8,
+                }
                 axes.text(
                     x, y, text, ha="center", va="center", weight="bold" if x == 0 else "normal", **style
                 )
         axes.set_xlim(-0.5, len(columns) + 0.5)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xticks(range(len(columns) + 1), ["certified", *(head for head, _ in columns)], fontsize=7.5)
+        axes.set_xticks(range(len(columns) + 1), ["Certified", *(head for head, _ in columns)], fontsize=7.5)
         axes.set_yticks(range(len(rows)), rows)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)

@@ -1,4 +1,6 @@
-"""Priors p(x), each a denoiser D(x, sigma) = E[x0 | x0 + sigma z = x]."""
+"""Priors p(x), each given by a denoiser D(x, sigma) = E[x0 | x0 + sigma z = x]."""
+
+from pathlib import Path
 
 from .field import FieldPrior
 from .gaussian import GaussianPrior
@@ -20,17 +22,25 @@ __all__ = [
 ]
 
 
-def load_prior(path, device: str = "cpu"):
-    """The learned prior of a weights file, of the kind that its metadata name (`neural` where they name none).
+def load_prior(path: str | Path, device: str = "cpu") -> NeuralPrior | MomentsPrior:
+    """Reads a learned prior from a weights file; its metadata name the kind (`neural` by default).
 
     Raises:
-        InputError: if the file is no weights file, or of a kind that does not exist.
+        InputError: if the file is not a weights file, or its kind is unknown.
     """
     from skyscore import io
 
-    known = (NeuralPrior, HybridPrior, PrincipalPrior, FieldPrior, MomentsPrior)
+    known: tuple[type[NeuralPrior] | type[MomentsPrior], ...] = (
+        NeuralPrior,
+        HybridPrior,
+        PrincipalPrior,
+        FieldPrior,
+        MomentsPrior,
+    )
     kinds = {item.kind: item for item in known}
     kind = io.read_weights(path)[1].get("kind", "neural")
     if kind not in kinds:
-        raise io.InputError(f"{path}: holds a prior of kind {kind!r}; this version knows {', '.join(kinds)}")
+        raise io.InputError(
+            f"{path}: unknown kind of prior {kind!r} (known: {', '.join(kinds)}); train it again with this version"
+        )
     return kinds[kind].load(path, device)

@@ -5,20 +5,25 @@ r"""The Gaussian prior, whose denoiser is the Wiener filter.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from .mixture import GaussianMixturePrior
 
+if TYPE_CHECKING:
+    from skyscore.likelihoods import GaussianLikelihood
+
 __all__ = ["GaussianPrior"]
 
 
 class GaussianPrior(GaussianMixturePrior):
-    """Creates the prior N(mean, covariance): a mixture of one.
+    """The prior N(mean, covariance), a mixture with one component.
 
     Arguments:
         mean: shape `(D,)`, in the units of x.
-        covariance: shape `(D, D)`, symmetric, positive semi-definite.
+        covariance: shape `(D, D)`, symmetric, positive semi-definite, in the units of x squared.
 
     Raises:
         ValueError: if the shapes do not fit or the covariance is not positive semi-definite.
@@ -35,6 +40,6 @@ class GaussianPrior(GaussianMixturePrior):
     def covariance(self) -> Tensor:
         return self.covariances[0]
 
-    def posterior(self, likelihood) -> GaussianPrior:
-        """The exact posterior, again Gaussian."""
+    def posterior(self, likelihood: GaussianLikelihood) -> GaussianPrior:
+        """The exact posterior, which is again Gaussian."""
         return GaussianPrior(*(t[0] for t in self.components_given(likelihood)[1:]))

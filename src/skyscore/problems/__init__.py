@@ -1,6 +1,6 @@
-"""Inverse problems: what each one is (data, operator, noise, panels of its figure), by kind.
+"""Inverse problems by kind. Each defines its data, forward model, noise and figure panels.
 
-Every module of this folder is looked through for subclasses of `Problem` with a `kind`: adding one is adding a file.
+Every module of this folder is searched for subclasses of `Problem` that set `kind`. To add a problem, add a folder.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from .base import Problem
 
 __all__ = ["PROBLEMS", "Observation", "Panel", "Problem", "load_problem"]
 
-PROBLEMS: dict[str, type[Problem]] = discover(__name__, __path__, Problem, "kind")
+PROBLEMS: dict[str, type[Problem]] = discover(__name__, __path__[0], Problem, "kind")
 
 
 def load_problem(observation: Observation, device: str = "cpu") -> Problem:
-    """The problem of an observation.
+    """Rebuilds the problem of an observation.
 
     Raises:
         ValueError: for a kind that no module defines.
     """
     if observation.problem not in PROBLEMS:
-        raise ValueError(f"no kind of problem {observation.problem!r}; known: {', '.join(sorted(PROBLEMS))}")
+        raise ValueError(
+            f"unknown kind of problem {observation.problem!r}; known kinds: {', '.join(sorted(PROBLEMS))}"
+        )
     return PROBLEMS[observation.problem](observation, device)

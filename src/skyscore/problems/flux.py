@@ -1,15 +1,15 @@
-r"""The flux scale that joins a prior without units to an observation.
+r"""The flux scale that connects a prior without units to an observation.
 
-The unknown image is :math:`s\,x`, with x in prior units. s maximises the evidence of the data under a Gaussian with
-the prior's leading moments and a free amount of texture,
+The unknown image is :math:`s\,x`, with x in prior units. The scale s maximises the evidence of the data under a
+Gaussian with the prior's leading moments and a free amount of texture,
 
 .. math:: s\,x \sim N(s\,m,\ s^2 U^\top \mathrm{diag}(v)\, U + \tau^2 1)
 
-(U: leading principal components, v their variances). The texture :math:`\tau` is free because the smallest scales are
-where two moments describe galaxies worst, and where most of the D directions are: with :math:`\tau` tied to s they
-alone, and not the galaxy's brightness, would set the scale.
+(U: leading principal components, v: their variances). The texture :math:`\tau` is a free parameter because two moments
+describe galaxies worst on the smallest scales, and most of the D directions are on those scales. If :math:`\tau` were
+tied to s, the texture and not the brightness of the galaxy would set the scale.
 
-In the singular vectors V of the whitened operator the white part is diagonal; what is left is K coefficients.
+In the basis V of singular vectors of the whitened operator the white part is diagonal, and K coefficients remain.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from torch import Tensor
 from skyscore.likelihoods.gaussian import Spectrum
 from skyscore.statistics.moments import Moments
 
-__all__ = ["FluxScale", "fit_flux_scale", "log_evidence"]
+__all__ = ["FluxScale", "NegativeFlux", "fit_flux_scale", "log_evidence"]
+
+
+class NegativeFlux(ValueError):
+    """The prior's mean image fits the data with negative brightness, so no flux scale can be fitted."""
 
 
 class FluxScale(NamedTuple):
-    """Scale s, its standard error, and the texture tau, all in physical units per prior unit or physical units."""
+    """Scale s and its standard error (physical units per prior unit), and texture tau (physical units)."""
 
     scale: float
     error: float
@@ -48,7 +52,7 @@ def log_evidence(
     """
     s2, b = spectrum.s**2, spectrum.s * spectrum.d
     white = 1 + texture**2 * s2
-    g = projected.T @ (projected * (s2 / white)[:, None])  # of (m, U) under the noise and the texture
+    g = projected.T @ (projected * (s2 / white)[:, None])  # Gram matrix of (m, U) under noise and texture
     h = projected.T @ (b / white)
     root = scale * variances.sqrt()
     M = torch.eye(len(root), dtype=torch.float64) + root[:, None] * g[1:, 1:] * root
@@ -60,13 +64,15 @@ def log_evidence(
 
 
 def fit_flux_scale(spectrum: Spectrum, moments: Moments) -> FluxScale:
-    """The scale and texture that maximise the evidence; the error of s from the curvature, tau following.
+    """The scale and texture that maximise the evidence.
+
+    The error of s comes from the curvature at the maximum, with the texture free.
 
     Arguments:
         spectrum: decomposition of the likelihood of the image in physical units.
 
     Raises:
-        ValueError: if the mean image of the prior does not appear in the data with positive brightness.
+        NegativeFlux: if the prior's mean image fits the data with negative brightness.
     """
     m = torch.as_tensor(np.asarray(moments.mean)).double().flatten()
     U = torch.as_tensor(np.asarray(moments.components)).double().flatten(1)
@@ -75,7 +81,10 @@ def fit_flux_scale(spectrum: Spectrum, moments: Moments) -> FluxScale:
     mean = spectrum.s * projected[:, 0]
     guess = float(mean @ spectrum.d) / float(mean @ mean)
     if guess <= 0:
-        raise ValueError("the data anticorrelate with the prior's mean image: no flux scale can be fitted")
+        raise NegativeFlux(
+            "the prior's mean image fits the data with negative brightness, so no flux scale can be fitted; "
+            "subtract the background and centre the object"
+        )
 
     def cost(p: np.ndarray) -> float:
         return -log_evidence(math.exp(p[0]), math.exp(p[1]), spectrum, projected, v)

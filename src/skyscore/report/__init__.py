@@ -1,1 +1,1 @@
-"""What reports and pages say of numbers: captions in words, and tables."""
+"""Numbers in captions and tables of the report and the documentation."""

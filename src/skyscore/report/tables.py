@@ -1,19 +1,20 @@
-"""Samplers side by side as a table: in the report, and in docs/validation.md from the record `samplers` (`make docs`).
+"""Comparison of samplers as a table: in the report, and in the documentation, where `make docs` writes it from the
+record `samplers`.
 
-In the documentation problems and samplers are in the order of config/samplers.yaml, with which that record is made.
+In the documentation, problems and samplers have the order of config/samplers.yaml, which is used to make that record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-__all__ = ["BEGIN", "COLUMNS", "END", "HEADS", "cells", "table"]
+__all__ = ["COLUMNS", "HEADS", "cells", "table"]
 
-BEGIN, END = "<!-- samplers: made by `make docs` -->", "<!-- end of samplers -->"
-COLUMNS = {  # heading: how the numbers of a sampler are written
+COLUMNS = {  # heading: format of the numbers of a sampler
     "error of the mean": "{error_of_mean:.3f} +- {error_of_mean_error:.3f}",
     "mean squared z": "{z2:.2f} +- {z2_error:.2f}",
     "coverage: p": "{coverage}",
@@ -24,12 +25,12 @@ COLUMNS = {  # heading: how the numbers of a sampler are written
     "seconds": "{ensemble_seconds:.2f}",
 }
 HEADS = ("problem", "sampler", *COLUMNS, "certified")
-LEAST = 1e-3  # a p-value below is said to be
+LEAST = 1e-3  # smaller p-values are written as "< 0.001"
 
 
 def cells(problem: str, sampler: str, numbers: Mapping[str, float]) -> tuple[str, ...]:
-    """One row, as HEADS: empty where a number does not exist for this problem."""
-    written = dict(numbers)
+    """One row with the columns HEADS; a cell is empty if its number does not exist for this problem."""
+    written: dict[str, Any] = dict(numbers)
     if "tarp_p" in numbers:
         p = numbers["tarp_p"]
         written["coverage"] = f"{p:.3f}" if p >= LEAST else f"< {LEAST}"
@@ -43,9 +44,10 @@ def cells(problem: str, sampler: str, numbers: Mapping[str, float]) -> tuple[str
 
 
 def table(root: Path, found: Mapping[str, float]) -> str:
-    """The rows of all samplers that config/samplers.yaml names, without columns that would be empty.
+    """The rows of all samplers named in config/samplers.yaml, without empty columns.
 
     Arguments:
+        root: root of the repository.
         found: flat numbers, `<problem>/<sampler>/<number>`.
 
     Raises:
@@ -59,7 +61,7 @@ def table(root: Path, found: Mapping[str, float]) -> str:
             numbers = {key.removeprefix(start): v for key, v in found.items() if key.startswith(start)}
             if not numbers:
                 raise KeyError(
-                    f"docs/results/samplers.json does not hold {problem}/{sampler}; it is made by "
+                    f"docs/results/samplers.json does not hold {problem}/{sampler}; make it with "
                     "`snakemake --cores all --configfile config/samplers.yaml -- samplers`"
                 )
             rows.append(cells(f"`{problem}`", f"`{sampler}`", numbers))

@@ -1,7 +1,7 @@
 """Posterior samplers: `sample(name, prior, likelihood, n, ...)`.
 
-Every sampler is one file in the folder of its family: `guidance`, `splitting`, `chains`, `particles`,
-`variational`, and `learned_noise` for likelihoods that have a score and no density.
+Each sampler is one file in the folder of its family: `guidance`, `splitting`, `chains`, `particles`,
+`variational`, and `learned_noise` for likelihoods that have a score but no density.
 """
 
 from .base import Samples

@@ -1,4 +1,4 @@
-"""What a sampler sees of a prior: its denoiser and the derivatives, counted; and how far its images deviate."""
+"""A prior as samplers see it: its denoiser and derivatives, counted; and its largest standard deviation."""
 
 from __future__ import annotations
 
@@ -9,35 +9,42 @@ import torch
 from torch import Tensor
 
 from skyscore.compute.batches import Batch
+from skyscore.observation import PriorLike
 
-__all__ = ["Counted", "highest_level", "largest_deviation"]
+__all__ = ["CountedPrior", "highest_level", "largest_deviation"]
 
-HUGE = 1e3  # a level at which every prior is as good as a point
+HUGE = 1e3  # a noise level far above the spread of every prior
 
 
-class Counted:
-    """A prior whose evaluations and vector-Jacobian products are counted, one per image; acts on flat vectors.
+class CountedPrior:
+    """Counts the evaluations and vector-Jacobian products of a prior, one per image; works on flat vectors.
 
     Arguments:
-        prior: anything with `denoise(x, sigma)`.
+        prior: object with `denoise(x, sigma)`.
         shape: shape of one image.
-        batch: images per call; larger batches are split. Where a GPU has no memory for them it is halved, once; from
-            then on no graph is kept for the derivative, which evaluates the denoiser once more, part by part.
+        batch: images per call; larger batches are split. If the GPU runs out of memory, this number is halved once.
+            From then on no graph is kept for the derivative: each derivative evaluates the denoiser once more, part
+            by part.
+
+    Attributes:
+        nfe: evaluations of the denoiser so far.
+        nvjp: vector-Jacobian products so far.
     """
 
-    def __init__(self, prior, shape: tuple[int, ...], batch: int = 1024):
+    def __init__(self, prior: PriorLike, shape: tuple[int, ...], batch: int = 1024):
         self.prior, self.shape, self.images = prior, shape, Batch(batch, "denoiser")
         self.nfe = self.nvjp = 0
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """E[x0 | x], shape of x = `(B, D)`, without derivatives."""
+        """E[x0 | x], shape of x, `(B, D)`, without derivatives."""
         self.nfe += len(x)
         return self.images.run(lambda size: self._denoise(x, sigma, size), len(x))
 
-    def denoise_vjp(self, x: Tensor, sigma: float):
+    def denoise_vjp(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """E[x0 | x] and the function v -> v' dD/dx, both of shape `(B, D)`; the graph lives as long as the function."""
         self.nfe += len(x)
-        x, graphs = x.detach().clone(), []
+        graphs: list[tuple[Tensor, Tensor]] = []
+        x = x.detach().clone()
 
         def graph(part: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
@@ -60,8 +67,8 @@ class Counted:
                     [torch.autograd.grad(out, leaf, w, retain_graph=True)[0] for (out, leaf), w in parts]
                 )
             self.nfe += len(x)
-            parts = zip(x.split(size), v.split(size), strict=True)
-            return torch.cat([torch.autograd.grad(*graph(part), w)[0] for part, w in parts])
+            pairs = zip(x.split(size), v.split(size), strict=True)
+            return torch.cat([torch.autograd.grad(*graph(part), w)[0] for part, w in pairs])
 
         def vjp(v: Tensor) -> Tensor:
             self.nvjp += len(v)
@@ -70,8 +77,10 @@ class Counted:
         return self.images.run(forward, len(x)), vjp
 
     def denoise_jacobian(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """E[x0 | x] `(B, D)` and dD/dx `(B, D, D)`: D vector-Jacobian products, and counted as so many where the prior
-        knows it in closed form."""
+        """E[x0 | x] `(B, D)` and dD/dx `(B, D, D)`.
+
+        Each image costs D vector-Jacobian products, and is counted as D also if the prior has a closed form.
+        """
         known = getattr(self.prior, "jacobian", None)
         if known is None:
             D, vjp = self.denoise_vjp(x, sigma)
@@ -80,17 +89,17 @@ class Counted:
         return self.denoise(x, sigma), known(x, float(sigma))
 
     def denoise_in_graph(self, x: Tensor, sigma: float) -> Tensor:
-        """E[x0 | x], shape of x = `(B, D)`, within autograd's graph; who differentiates it adds to `nvjp`."""
+        """E[x0 | x], shape of x, `(B, D)`, in autograd's graph; the caller that differentiates it adds to `nvjp`."""
         self.nfe += len(x)
         return torch.cat([self._call(part, sigma) for part in x.split(self.images.size)])
 
     @property
     def sigma_max(self) -> float:
-        """The highest level the prior knows of."""
+        """The highest noise level that the prior supports."""
         return highest_level(self.prior)
 
     @property
-    def linear_covariance(self):
+    def linear_covariance(self) -> Callable[[Tensor, float], Tensor] | None:
         """The function (x, sigma) -> V x of the prior's linear part, both `(B, D)`; None if the prior has none."""
         known = getattr(self.prior, "linear_covariance", None)
         if known is None:
@@ -102,35 +111,34 @@ class Counted:
             return torch.cat([self._call(part, sigma) for part in x.split(size)])
 
     def _call(self, x: Tensor, sigma: float) -> Tensor:
-        level = torch.full(
-            (), float(sigma), dtype=x.dtype, device=x.device
-        )  # nothing that a GPU is waited for
+        # created on the device: no synchronisation with the host
+        level = torch.full((), float(sigma), dtype=x.dtype, device=x.device)
         return self.prior.denoise(x.reshape(-1, *self.shape), level).reshape(len(x), -1)
 
 
-def highest_level(prior) -> float:
-    """The highest level a prior knows of; one far above any prior's deviations if it knows all of them."""
+def highest_level(prior: PriorLike) -> float:
+    """The highest noise level that a prior supports; 1e3, far above any prior's spread, if it supports all levels."""
     return getattr(prior, "sigma_max", HUGE)
 
 
-def largest_deviation(prior: Counted, v: Tensor, iterations: int = 12) -> float:
+def largest_deviation(prior: CountedPrior, v: Tensor, iterations: int = 12) -> float:
     """Largest standard deviation of a prior in any direction, by power iteration from a random image v `(1, D)`.
 
-    Of the covariance of the prior's linear part where it has one. Else of its denoiser's Jacobian at its first level,
-    the last that a network has been trained at: there J = P / (P + sigma^2) for a direction of variance P, and one
-    evaluation serves all iterations.
+    If the prior has a linear part, the iteration uses the covariance of that part. Otherwise it uses the Jacobian of
+    the denoiser at the prior's highest level, the last one at which a network was trained. There J = P / (P +
+    sigma^2) for a direction of variance P, and one evaluation serves all iterations.
     """
     linear, level = prior.linear_covariance, prior.sigma_max
     if linear is not None:
         return max(math.sqrt(largest_eigenvalue(lambda u: linear(u, HUGE), v, iterations)), 1e-3)
     _, jacobian = prior.denoise_vjp(torch.zeros_like(v), level)
-    # what passes all of the noise as its own is no covariance's
+    # the Jacobian of a true posterior mean has eigenvalues below 1
     kept = min(largest_eigenvalue(jacobian, v, iterations), 0.99)
     return max(level * math.sqrt(kept / (1 - kept)), 1e-3)
 
 
 def largest_eigenvalue(matrix: Callable[[Tensor], Tensor], v: Tensor, iterations: int) -> float:
-    """Of a positive matrix, by its products with vectors, from v `(1, D)`."""
+    """Largest eigenvalue of a positive matrix, from its products with vectors, starting at v `(1, D)`."""
     for _ in range(iterations):
         v = matrix(v / v.norm())
     return float(v.norm())

@@ -1,4 +1,4 @@
-"""All samplers by name: every class with a `name` in the folders of this package. Adding one is adding a file."""
+"""All samplers by name: every class with a `name` in the folder of a family. To add a sampler, add a file there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from .base import Sampler
 
 __all__ = ["SAMPLERS"]
 
-SAMPLERS: dict[str, type[Sampler]] = {}
-for _family in ("guidance", "splitting", "chains", "particles", "variational", "learned_noise"):
-    _folder = Path(__file__).with_name(_family)
-    SAMPLERS |= discover(f"{__package__}.{_family}", [str(_folder)], Sampler, "name")
+SAMPLERS: dict[str, type[Sampler]] = discover(
+    __package__, Path(__file__).parent, Sampler, "name", loose=False
+)

@@ -1,6 +1,7 @@
-"""Simulators of training sets (the embedded data of the default run), by kind.
+"""Simulators of training sets (the data of the default run), by kind.
 
-Every module of this folder is looked through for subclasses of `Simulator` with a `kind`: adding one is adding a file.
+Every module of this folder is searched for subclasses of `Simulator` that set `kind`. To add a kind, add a module and
+its settings, `<kind>.yaml`.
 """
 
 from __future__ import annotations
@@ -11,4 +12,4 @@ from .base import Simulator
 
 __all__ = ["SIMULATORS", "Simulator"]
 
-SIMULATORS: dict[str, type[Simulator]] = discover(__name__, __path__, Simulator, "kind")
+SIMULATORS: dict[str, type[Simulator]] = discover(__name__, __path__[0], Simulator, "kind")

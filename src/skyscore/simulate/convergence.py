@@ -1,18 +1,18 @@
-r"""Convergence of weak lensing: lognormal fields with the power spectrum of theory, or patches of ray-traced maps.
+r"""Weak-lensing convergence: lognormal fields with a theoretical power spectrum, or patches of ray-traced maps.
 
 .. math::
     \kappa = \lambda \, (e^{g - \sigma_g^2 / 2} - 1), \qquad \xi_g(r) = \ln[1 + \xi_\kappa(r) / \lambda^2]
 
 A Gaussian field g with the correlation :math:`\xi_g` gives a field that cannot fall below :math:`-\lambda` (empty
 beams), has peaks (skewness :math:`(e^{\sigma_g^2} + 2) \sqrt{e^{\sigma_g^2} - 1}`), and has exactly the correlation
-:math:`\xi_\kappa`, here that of pixel averages:
+:math:`\xi_\kappa`. Here that is the correlation of pixel averages, with the power
 
 .. math:: P(k) = \Delta^{-2} \sum_m C_\ell \, W^2 \big|_{\ell = |k + 2 \pi m / \Delta|}, \qquad
     W(k) = \mathrm{sinc}(k_x \Delta / 2) \, \mathrm{sinc}(k_y \Delta / 2)
 
-with the angular power spectrum C of halofit for sources of density :math:`n(z) \propto z^\alpha e^{-(z/z_0)^\beta}`.
-Fields are periodic; patches are cut out of fields four times as wide and so are not. One prior unit is a convergence
-of 0.02 (`UNIT`), so that images are of order one.
+and the angular power spectrum C of halofit for sources of density :math:`n(z) \propto z^\alpha e^{-(z/z_0)^\beta}`. The
+fields are periodic; patches are cut from fields four times as wide, so the patches are not periodic. One prior unit is
+a convergence of 0.02 (`UNIT`), so that images are of order one.
 
 References: Coles & Jones (1991), MNRAS 248, 1 (lognormal fields); Hilbert, Hartlap & Schneider (2011),
 arXiv:1105.3980 (convergence is close to lognormal); Takahashi et al. (2012), arXiv:1208.2701 (halofit);
@@ -21,10 +21,10 @@ Chisari et al. (2019), arXiv:1812.05995 (the core cosmology library).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from tqdm import tqdm
+
+from skyscore.units import ARCMIN
 
 from .base import Simulator
 
@@ -32,56 +32,23 @@ __all__ = ["UNIT", "Convergence", "angular_power", "lognormal_power", "pixel_pow
 
 UNIT = 0.02  # convergence of one prior unit
 WIDER = 4  # side of a field / side of a patch
-ALIASES = 2  # orders of the sum over aliases; the next would add less than 1e-3 of the power at the Nyquist frequency
-ARCMIN = np.pi / 180 / 60
-
-# fmt: off
-SETTINGS = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "pixel_scale": {"type": "number", "exclusiveMinimum": 0, "default": 2.5, "unit": "arcmin",
-            "description": "Side of a pixel."},
-        "shift": {"type": "number", "exclusiveMinimum": 0, "default": 0.025,
-            "description": "Convergence of an empty beam, below which the field cannot fall; smaller is more skewed."},
-        "sources": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3,
-            "default": [2.0, 1.5, 0.8],
-            "description": "alpha, beta, z0 of the density of sources z^alpha exp(-(z / z0)^beta)."},
-        "omega_m": {"type": "number", "exclusiveMinimum": 0, "default": 0.3089, "description": "Matter density."},
-        "omega_b": {"type": "number", "exclusiveMinimum": 0, "default": 0.0486, "description": "Baryon density."},
-        "h": {"type": "number", "exclusiveMinimum": 0, "default": 0.6774,
-            "description": "Hubble constant / (100 km/s/Mpc)."},
-        "sigma_8": {"type": "number", "exclusiveMinimum": 0, "default": 0.8159,
-            "description": "Amplitude of the power."},
-        "n_s": {"type": "number", "default": 0.9667, "description": "Slope of the primordial power."},
-        "maps": {"type": "object", "additionalProperties": False, "default": {},
-            "description": "Files (.fits, .npy) of ray-traced convergence maps to cut patches from instead.",
-            "properties": {
-                "train": {"type": "array", "items": {"type": "string"}, "default": [], "description": "For training."},
-                "held_out": {"type": "array", "items": {"type": "string"}, "default": [], "description": "Held out."},
-            }},
-        "map_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.29, "unit": "arcmin",
-            "description": "Side of a pixel of those maps; pixel_scale must be a multiple."},
-    },
-}
-# fmt: on
+ALIASES = 2  # orders of the sum over aliases; the next order adds less than 1e-3 of the power at the Nyquist frequency
 
 
 class Convergence(Simulator):
-    """See the module."""
+    """The simulator of this module."""
 
     kind = "convergence"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
 
     @staticmethod
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
         """n patches `(n, 1, pixels, pixels)` in prior units.
 
-        Four patches come from each field, a patch's width apart, and are shuffled. Where `maps` are given, patches at
-        random places of them, turned and mirrored at random, in units of the same scale.
+        Four patches, one patch width apart, are cut from each field and shuffled. If `maps` are given, patches are cut
+        at random positions of these maps, turned and mirrored at random, and scaled to the same units.
 
         Raises:
-            InputError: for maps that cannot be read, are too small, or whose pixels do not divide a patch's.
+            InputError: for maps that cannot be read, are too small, or whose pixels do not divide those of a patch.
         """
         s, generator = completed(settings), np.random.default_rng(seed)
         if s["maps"]:
@@ -98,19 +65,21 @@ class Convergence(Simulator):
 
     @staticmethod
     def covariance(pixels: int, settings: dict) -> np.ndarray:
-        """Of two pixels at lags 0, 1, ... `pixels` - 1 in rows and columns, in prior units squared."""
+        """Covariance of two pixels at lags 0, 1, ... `pixels` - 1 in rows and columns, in prior units squared."""
         power = pixel_power(completed(settings), WIDER * pixels)
         return np.fft.ifft2(power).real[:pixels, :pixels] / UNIT**2
 
 
 def completed(settings: dict) -> dict:
-    """Settings with defaults; `maps` as the list of files of one split."""
+    """Settings with defaults; `maps` is the list of files of one split."""
     s = Convergence.completed(settings)
     return {**s, "maps": [] if isinstance(s["maps"], dict) else s["maps"]}
 
 
 def angular_power(s: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Multipoles and C_ell of the convergence: halofit on the transfer function of Eisenstein & Hu, by pyccl."""
+    """Multipoles and C_ell of the convergence: halofit with the transfer function of Eisenstein & Hu, computed by
+    pyccl.
+    """
     import pyccl
 
     cosmology = pyccl.Cosmology(
@@ -119,7 +88,7 @@ def angular_power(s: dict) -> tuple[np.ndarray, np.ndarray]:
         h=s["h"],
         sigma8=s["sigma_8"],
         n_s=s["n_s"],
-        transfer_function="eisenstein_hu",  # the default wants CAMB; differs by 0.3 to 1.8 per cent in C_ell
+        transfer_function="eisenstein_hu",  # the default needs CAMB and differs by 0.3 to 1.8 per cent in C_ell
         matter_power_spectrum="halofit",
     )
     alpha, beta, z0 = s["sources"]
@@ -139,7 +108,7 @@ def pixel_power(s: dict, side: int) -> np.ndarray:
         for n in range(-ALIASES, ALIASES + 1):
             ky, kx = k[:, None] + 2 * np.pi * m / delta, k[None, :] + 2 * np.pi * n / delta
             window = np.sinc(ky * delta / (2 * np.pi)) * np.sinc(kx * delta / (2 * np.pi))
-            # the mean of a field has the power of waves twice as long as the field
+            # the mean of a field is given the power of waves twice as long as the field
             multipole = np.maximum(np.hypot(ky, kx), k[1] / 2)
             power += window**2 * np.exp(np.interp(np.log(multipole), np.log(ell), np.log(C))) / delta**2
     return power
@@ -149,7 +118,7 @@ def lognormal_power(power: np.ndarray, shift: float) -> np.ndarray:
     """Power of g, given that of the convergence on the same periodic grid.
 
     Raises:
-        ValueError: if no Gaussian field gives this power (some modes of g would need a negative one).
+        ValueError: if no Gaussian field gives this power (some modes of g would need negative power).
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         gaussian = np.fft.fft2(np.log1p(np.fft.ifft2(power).real / shift**2)).real
@@ -165,18 +134,21 @@ def patches_of_maps(n: int, pixels: int, s: dict, generator: np.random.Generator
     factor = round(s["pixel_scale"] / s["map_scale"])
     if factor < 1 or abs(factor * s["map_scale"] / s["pixel_scale"] - 1) > 1e-3:
         raise io.InputError(
-            f"convergence: pixel_scale {s['pixel_scale']:g} arcmin is no multiple of map_scale {s['map_scale']:g}"
+            f"convergence: pixel_scale {s['pixel_scale']:g} arcmin is not a multiple of map_scale {s['map_scale']:g}; "
+            "change pixel_scale"
         )
     wide, images = pixels * factor, np.empty((n, 1, pixels, pixels), np.float32)
     share = np.array_split(np.arange(n), len(s["maps"]))
     for path, indices in zip(s["maps"], share, strict=True):
         kappa = io.read_map(path)
         if min(kappa.shape) < wide:
-            raise io.InputError(f"{path}: the map has {kappa.shape} pixels, a patch needs {wide} on a side")
+            raise io.InputError(
+                f"{path}: the map has shape {kappa.shape}, but a patch needs {wide} pixels on a side; give a larger map"
+            )
         for i in indices:
             row, column = (generator.integers(size - wide + 1) for size in kappa.shape)
             patch = kappa[row : row + wide, column : column + wide]
             patch = patch.reshape(pixels, factor, pixels, factor).mean((1, 3))
-            patch = np.rot90(patch, generator.integers(4))
+            patch = np.rot90(patch, int(generator.integers(4)))
             images[i, 0] = (patch if generator.integers(2) else patch.T) / UNIT
     return images[generator.permutation(n)]

@@ -3,17 +3,15 @@ r"""Protoplanetary disks: rings, gaps and spirals in dust, seen at an inclinatio
 .. math:: I(r, \theta) \propto \frac{e^{-r / h}}{1 + (r / R)^{p}} \prod_g \Big(1 - d_g e^{-(r - r_g)^2 / 2 w_g^2}\Big)
     \Big(1 + c_g e^{-(r - r_g - 2 w_g)^2 / 2 w_g^2}\Big) e^{\kappa \cos(m \theta - m \ln(r) / \tan p_s - \phi)}
 
-with gaps g, each with a bright ring at its outer edge, and the spiral absent in most disks. Such sources have sharp
-edges and dark annuli that galaxies do not have: they test what a prior of galaxies makes of a sky that it was not
-trained for. Lengths are in units of half the field, so that a seed gives the same disks at any number of pixels;
-brightness is scaled as that of :mod:`skyscore.simulate.galaxies`.
+with gaps g, each with a bright ring at its outer edge; most disks have no spiral. Such sources have sharp edges and
+dark annuli that galaxies do not have: they test how a prior of galaxies handles a sky that it was not trained on.
+Lengths are in units of half the field, so a seed gives the same disks at any number of pixels. Brightness is scaled as
+in :mod:`skyscore.simulate.galaxies`.
 
-Reference: Andrews et al. (2018), ApJL 869, L41, arXiv:1812.04040 (DSHARP: what such disks look like).
+Reference: Andrews et al. (2018), ApJL 869, L41, arXiv:1812.04040 (DSHARP: the appearance of such disks).
 """
 
 from __future__ import annotations
-
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,37 +21,6 @@ from .rendered import Rendered, averaged, fine_axis
 
 __all__ = ["Disks"]
 
-# fmt: off
-RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-SETTINGS = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "radius": {**RANGE, "default": [0.5, 0.75], "unit": "half field",
-            "description": "Radius at which the dust ends, uniform between the two."},
-        "scale_length": {**RANGE, "default": [0.35, 0.7], "unit": "disk radius",
-            "description": "Scale length of the brightness, uniform between the two."},
-        "inclination": {**RANGE, "default": [0.0, 55.0], "unit": "degree",
-            "description": "Inclination, the cosine uniform between those of the two."},
-        "gaps": {"type": "integer", "minimum": 0, "maximum": 4, "default": 2,
-            "description": "Largest number of gaps; each disk has 1 to this many."},
-        "gap_depth": {**RANGE, "default": [0.6, 0.98],
-            "description": "Light missing in the middle of a gap, uniform between the two."},
-        "gap_width": {**RANGE, "default": [0.05, 0.10], "unit": "disk radius",
-            "description": "Gaussian sigma of a gap, uniform between the two."},
-        "ring_contrast": {**RANGE, "default": [0.3, 1.5],
-            "description": "Excess of the ring outside each gap, uniform between the two."},
-        "spiral_fraction": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.3,
-            "description": "Share of disks with a two-armed spiral."},
-        "spiral_strength": {**RANGE, "default": [0.3, 0.8],
-            "description": "Strength of the spiral, uniform between the two."},
-        "offset": {"type": "number", "minimum": 0, "default": 0.02, "unit": "half field",
-            "description": "Standard deviation of a disk's centre."},
-        "brightness_scatter": {"type": "number", "minimum": 0, "default": 0.25,
-            "description": "Scatter of the natural logarithm of the peak brightness."},
-    },
-}
-# fmt: on
 CORE = 0.02  # softening of the centre [half field]
 EDGE = 12.0  # exponent p of the outer edge
 
@@ -62,15 +29,17 @@ def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.nda
     """Parameters of n disks, each an array of shape `(n,)`; `(n, gaps)` for those of gaps and rings."""
 
     def uniform(key, *shape):
-        return g.uniform(*s[key], (n, *shape))
+        low, high = s[key]
+        return g.uniform(low, high, (n, *shape))
 
     K = s["gaps"]
+    high, low = np.cos(np.radians(s["inclination"]))
     p = {
         "x": s["offset"] * g.standard_normal(n),
         "y": s["offset"] * g.standard_normal(n),
         "R": uniform("radius"),
         "h": uniform("scale_length"),
-        "cos_i": g.uniform(*np.cos(np.radians(s["inclination"]))[::-1], n),
+        "cos_i": g.uniform(low, high, n),
         "pa": g.uniform(0, np.pi, n),
         "kappa": uniform("spiral_strength") * (g.uniform(size=n) < s["spiral_fraction"]),
         "tan_pitch": np.tan(np.radians(g.uniform(12, 30, n))) * g.choice([-1.0, 1.0], n),
@@ -78,7 +47,7 @@ def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.nda
         "log_peak": s["brightness_scatter"] * g.standard_normal(n),
     }
     on = np.arange(K) < g.integers(1, K + 1, n)[:, None] if K else np.zeros((n, 0), bool)
-    # gaps are spread over the disk, one in each of as many annuli as there are gaps
+    # gaps are spread over the disk: it is divided into as many annuli as there are gaps, with one gap in each
     p["gap_r"] = (
         0.2 + 0.65 * (np.arange(K) + g.uniform(0.25, 0.75, (n, K))) / np.maximum(on.sum(1), 1)[:, None]
     )
@@ -110,9 +79,8 @@ def render(t: dict[str, Tensor], pixels: int) -> Tensor:
 
 
 class Disks(Rendered):
-    """See the module."""
+    """The simulator of this module."""
 
     kind = "disks"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     draw = staticmethod(draw_parameters)
     render = staticmethod(render)

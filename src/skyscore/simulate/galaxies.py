@@ -1,23 +1,21 @@
 r"""Galaxies: bulge, disk, spiral arms and clumps, integrated over pixels.
 
-A Sersic bulge sits in an inclined exponential disk; the disk carries logarithmic spiral arms and star-forming clumps,
-both placed in the disk's own plane and seen at its inclination:
+A Sersic bulge sits in an inclined exponential disk. The disk carries logarithmic spiral arms and star-forming clumps,
+both placed in the plane of the disk and seen at its inclination:
 
 .. math::
     I(r) \propto \exp[-b_n ((r/R_e)^{1/n} - 1)], \qquad
     \Sigma_\mathrm{arms}(r, \theta) \propto e^{-r/h} \exp[\kappa \cos(m \theta - m \ln(r/h) / \tan p - \phi)]
 
-Lengths are in units of half the field of view, so that the same seed gives the same galaxies at any number of pixels.
-Surface brightness is positive and scaled such that its largest mean over a sixteenth of the field (squared) is
-log-normal around 1: a prior in these units has no flux unit, an observation brings its own.
+Lengths are in units of half the field of view, so a seed gives the same galaxies at any number of pixels. Surface
+brightness is positive and scaled so that its largest mean over a cell, a sixteenth of the field on a side, is
+log-normal around 1. A prior in these units has no flux unit; each observation sets its own.
 
 References: Sersic (1968), Atlas de Galaxias Australes; Ciotti & Bertin (1999), A&A 352, 447, eq. 18 (b_n);
 Seigar & James (1998), MNRAS 299, 685 (logarithmic arms).
 """
 
 from __future__ import annotations
-
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,49 +25,17 @@ from .rendered import Rendered, averaged, fine_axis
 
 __all__ = ["Galaxies"]
 
-# fmt: off
-RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-SETTINGS = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "disk_radius": {**RANGE, "default": [0.36, 0.30], "unit": "half field",
-            "description": "Half-light radius of the disk, median and scatter of its natural logarithm."},
-        "bulge_radius": {**RANGE, "default": [0.40, 0.25], "unit": "disk radius",
-            "description": "Half-light radius of the bulge, median and scatter of its natural logarithm."},
-        "bulge_fraction": {**RANGE, "default": [0.0, 0.6],
-            "description": "Bulge to total light, uniform between the two."},
-        "sersic_index": {**RANGE, "default": [0.8, 3.5],
-            "description": "Sersic index of the bulge, uniform between the two."},
-        "axis_ratio": {**RANGE, "default": [0.30, 1.0],
-            "description": "Axis ratio of the inclined disk, uniform between the two."},
-        "arm_strength": {**RANGE, "default": [0.0, 1.5],
-            "description": "Strength of the spiral arms, uniform between the two."},
-        "pitch_angle": {**RANGE, "default": [12.0, 35.0], "unit": "degree",
-            "description": "Pitch angle of the arms, uniform between the two."},
-        "clumps": {"type": "number", "minimum": 0, "default": 10.0,
-            "description": "Mean number of star-forming clumps."},
-        "clump_fraction": {"type": "number", "minimum": 0, "default": 0.25,
-            "description": "Mean share of the disk's light in clumps."},
-        "clump_radius": {**RANGE, "default": [0.045, 0.30], "unit": "half field",
-            "description": "Gaussian sigma of a clump, median and scatter of its natural logarithm."},
-        "offset": {"type": "number", "minimum": 0, "default": 0.10, "unit": "half field",
-            "description": "Standard deviation of a galaxy's centre."},
-        "brightness_scatter": {"type": "number", "minimum": 0, "default": 0.25,
-            "description": "Scatter of the natural logarithm of the peak brightness."},
-    },
-}
-# fmt: on
 MAX_CLUMPS = 32
-SCALE_LENGTH = 1.678  # half-light radii of an exponential disk
-CORE = 0.03  # softening of the cusp [half field], so that a finite oversampling integrates it
+SCALE_LENGTH = 1.678  # half-light radius of an exponential disk, in scale lengths
+CORE = 0.03  # softening of the central cusp [half field], so that a finite oversampling integrates it
 
 
 def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.ndarray]:
     """Parameters of n galaxies, each an array of shape `(n,)` (`(n, MAX_CLUMPS)` for those of clumps)."""
 
     def uniform(key):
-        return g.uniform(*s[key], n)
+        low, high = s[key]
+        return g.uniform(low, high, n)
 
     def lognormal(key, *shape):
         return s[key][0] * np.exp(s[key][1] * g.standard_normal(shape or n))
@@ -90,7 +56,7 @@ def draw_parameters(n: int, s: dict, g: np.random.Generator) -> dict[str, np.nda
         "log_peak": s["brightness_scatter"] * g.standard_normal(n),
     }
     p["Rb"] = np.maximum(p["Rb"] * p["R"], 0.03)
-    # clumps follow the light of an exponential disk: r / h is Gamma(2)-distributed
+    # clumps follow the light of an exponential disk: r / h has a Gamma(2) distribution
     shape = (n, MAX_CLUMPS)
     p["clump_r"], p["clump_t"] = g.gamma(2.0, 1.0, shape), g.uniform(0, 2 * np.pi, shape)
     p["clump_s"] = lognormal("clump_radius", *shape)
@@ -140,8 +106,8 @@ def render(t: dict[str, Tensor], pixels: int) -> Tensor:
 def clumps(t: dict[str, Tensor], dx: Tensor, dy: Tensor) -> Tensor:
     """Clumps `(n, H, W)` at distances dx `(n, W)` and dy `(n, H)` from the centres, flux in units of the disk's.
 
-    They are placed in the plane of the disk. Round on the sky, each is a product of two Gaussians, of x and of y, so
-    that their sum is a product of matrices.
+    They are placed in the plane of the disk and are round on the sky. Each is a product of a Gaussian in x and one in
+    y, so their sum is a product of matrices.
     """
     t = {
         key: value[:, : int((t["clump_f"] > 0).sum(1).max())] if value.ndim > 1 else value
@@ -157,9 +123,8 @@ def clumps(t: dict[str, Tensor], dx: Tensor, dy: Tensor) -> Tensor:
 
 
 class Galaxies(Rendered):
-    """See the module."""
+    """The simulator of this module."""
 
     kind = "galaxies"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
     draw = staticmethod(draw_parameters)
     render = staticmethod(render)

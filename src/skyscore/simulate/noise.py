@@ -1,67 +1,36 @@
-r"""Noise of a drizzled detector: correlated, striped, and hit by particles.
+r"""Noise of a drizzled detector: correlated, with stripes and particle hits.
 
-On the detector a pixel holds white read and sky noise of unit variance, its row's offset, and what particles left:
+On the detector, a pixel holds white read and sky noise of unit variance, the offset of its row, and charge left by
+particles:
 
 .. math:: n = k \star \Big( w + o_\mathrm{row} + \sum_t \textrm{track}_t + \textrm{hot} \Big) , \qquad \sum k^2 = 1
 
-The offsets of the rows are Gaussian, with a level of its own in every exposure; a cosmic ray leaves charge along a
-straight line; a hot pixel is a pixel by itself. Resampling (drizzle) convolves all of it with a kernel k. The Gaussian
-part of w has unit variance after it too: the noise is in units of its core's standard deviation. Hits are positive and
-left in: the mean of the noise is not zero, its tail is far heavier than a Gaussian's.
+The row offsets are Gaussian, with a different level in every exposure. A cosmic ray leaves charge along a straight
+line; a hot pixel is a single pixel. Resampling (drizzle) convolves everything with a kernel k. The Gaussian part w
+still has unit variance after resampling, so the noise is in units of the standard deviation of its core. Hits are
+positive and are not removed: the mean of the noise is not zero, and its tail is far heavier than that of a Gaussian.
 
 References: Casertano et al. (2000), arXiv:astro-ph/0010245, appendix A (correlation by drizzle); Legin et al. (2023),
-arXiv:2302.03046 (detector noise as a score model). Rates and energies are of the order of a long exposure's in low
-orbit, the energies cut at a few tens of sigma: brighter hits are masked in practice.
+arXiv:2302.03046 (detector noise as a score model). Rates and energies are of the order of those of a long exposure in
+low orbit. The energies are cut at a few tens of sigma, because brighter hits are masked in practice.
 """
 
 from __future__ import annotations
-
-from typing import Any, ClassVar
 
 import numpy as np
 from tqdm import tqdm
 
 from .base import Simulator
 
-__all__ = ["SETTINGS", "Noise", "detector", "drizzle_kernel"]
+__all__ = ["Noise", "detector", "drizzle_kernel"]
 
-# fmt: off
-SETTINGS = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "kernel": {"type": "number", "minimum": 0, "default": 0.5, "unit": "pixel",
-            "description": "Gaussian sigma of the resampling kernel; 0 leaves neighbours uncorrelated."},
-        "stripes": {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
-            "default": [0.35, 0.6], "unit": "core sigma",
-            "description": "Standard deviation of the rows' offsets on the detector: median over exposures, "
-                "scatter of its natural logarithm."},
-        "tracks": {"type": "number", "minimum": 0, "default": 2.5, "unit": "1 / 1000 pixels",
-            "description": "Mean number of cosmic rays."},
-        "track_length": {"type": "number", "exclusiveMinimum": 0, "default": 4.0, "unit": "pixel",
-            "description": "Mean length of their tracks, exponentially distributed up to 16 pixels."},
-        "track_charge": {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
-            "default": [10.0, 0.35], "unit": "core sigma",
-            "description": "Charge left per pixel of length: median, scatter of its natural logarithm."},
-        "hot": {"type": "number", "minimum": 0, "default": 3.0, "unit": "1 / 1000 pixels",
-            "description": "Mean number of hot pixels."},
-        "hot_charge": {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
-            "default": [9.0, 0.35], "unit": "core sigma",
-            "description": "Charge in one: median, scatter of its natural logarithm."},
-        "brightest": {"type": "number", "exclusiveMinimum": 0, "default": 20.0, "unit": "core sigma",
-            "description": "Charges beyond this, of a hot pixel or per pixel of a track, are cut to it."},
-    },
-}
-# fmt: on
-LONGEST = 16.0  # track [pixel]
-SPACING = 0.25  # of the charges along a track [pixel]
-MARGIN = (
-    4  # simulated around the image and cut away after resampling; tracks from farther off are few [pixel]
-)
+LONGEST = 16.0  # longest track [pixel]
+SPACING = 0.25  # distance between the charges along a track [pixel]
+MARGIN = 4  # border simulated around the image and cut off after resampling; few tracks come from farther away [pixel]
 
 
 def drizzle_kernel(sigma: float, radius: int = 2) -> np.ndarray:
-    """The kernel k, separable: k = outer(f, f) with f of shape `(2 radius + 1,)`, returned; sum f^2 = 1."""
+    """The factor f, shape `(2 radius + 1,)`, of the separable kernel k = outer(f, f); sum f^2 = 1."""
     t = np.arange(-radius, radius + 1)
     f = np.exp(-0.5 * (t / sigma) ** 2) if sigma > 0 else (t == 0).astype(float)
     return f / np.sqrt((f**2).sum())
@@ -76,9 +45,8 @@ def tracks(n: int, side: int, s: dict, g: np.random.Generator) -> np.ndarray:
     length = np.minimum(g.exponential(s["track_length"], m), LONGEST)
     charge = charges(m, s["track_charge"], s["brightest"], g)
     along = (np.arange(round(LONGEST / SPACING)) + 0.5) * SPACING
-    part = np.clip(
-        (length[:, None] - along) / SPACING + 0.5, 0, 1
-    )  # the last charge of a track is a fraction
+    # the last charge of a track is a fraction
+    part = np.clip((length[:, None] - along) / SPACING + 0.5, 0, 1)
     px, py = x[:, None] + along * np.cos(angle)[:, None], y[:, None] + along * np.sin(angle)[:, None]
     out = np.zeros((n, side, side))
     column, row = np.floor(px).astype(int), np.floor(py).astype(int)
@@ -95,7 +63,7 @@ def tracks(n: int, side: int, s: dict, g: np.random.Generator) -> np.ndarray:
 
 
 def charges(m: int, law: list[float], brightest: float, g: np.random.Generator) -> np.ndarray:
-    """m log-normal charges, cut at the brightest."""
+    """m log-normal charges, cut at `brightest`."""
     return np.minimum(law[0] * np.exp(law[1] * g.standard_normal(m)), brightest)
 
 
@@ -111,24 +79,23 @@ def detector(n: int, side: int, s: dict, g: np.random.Generator) -> np.ndarray:
 
 
 class Noise(Simulator):
-    """See the module."""
+    """The simulator of this module."""
 
     kind = "noise"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
 
     @staticmethod
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
         """n independent exposures, float32 of shape `(n, 1, pixels, pixels)`, in units of the core's sigma.
 
         Raises:
-            ValueError: for a setting that does not exist.
+            ValueError: for an unknown setting.
         """
         s, g = Noise.completed(settings), np.random.default_rng(seed)
         f, out = drizzle_kernel(s["kernel"]), np.empty((n, 1, pixels, pixels), np.float32)
-        chunk, reach = 512, len(f) // 2
+        chunk, half = 512, len(f) // 2
         for start in tqdm(range(0, n, chunk), desc="noise", unit_scale=chunk, disable=not progress):
             image = detector(min(chunk, n - start), pixels + 2 * MARGIN, s, g)
             for axis in (1, 2):
-                image = sum(w * np.roll(image, k - reach, axis) for k, w in enumerate(f))
+                image = sum(w * np.roll(image, k - half, axis) for k, w in enumerate(f))
             out[start : start + chunk, 0] = image[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         return out

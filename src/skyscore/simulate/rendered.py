@@ -1,4 +1,4 @@
-"""Sources given by parameters and rendered on pixels: what kinds of them have in common."""
+"""Base class of sources that are described by parameters and rendered on pixels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from .base import Simulator
 
 __all__ = ["CELLS", "OVERSAMPLE", "Rendered", "averaged", "fine_axis"]
 
-AT_ONCE = (
-    2**18
-)  # points rendered together: of 64 images of 128 pixels none stay in the cache, which takes four times as long
+# points rendered together: 64 images of 128 pixels at once would not stay in the cache and take four times as long
+AT_ONCE = 2**18
 OVERSAMPLE = 4  # points on a side of a pixel, over which brightness is averaged
-CELLS = 16  # on a side of the field; the brightest one sets the unit of brightness
+CELLS = 16  # cells on a side of the field; the brightest cell sets the unit of brightness
 
 
 def fine_axis(pixels: int) -> Tensor:
@@ -26,24 +25,35 @@ def fine_axis(pixels: int) -> Tensor:
 
 
 def averaged(light: Tensor, log_peak: Tensor) -> Tensor:
-    """Pixels `(n, 1, h, w)` of brightness at the points `(n, H, W)`; the brightest cell is exp(log_peak), `(n,)`."""
+    """Pixels `(n, 1, h, w)` from brightness at the points `(n, H, W)`; the brightest cell is exp(log_peak), `(n,)`."""
     image = avg_pool2d(light[:, None], OVERSAMPLE)
     brightest = adaptive_avg_pool2d(image, CELLS).amax(dim=(1, 2, 3))
     return image * (log_peak.exp() / brightest)[:, None, None, None]
 
 
 class Rendered(Simulator):
-    """Independent sources whose parameters do not depend on the number of pixels: a seed gives the same sources."""
+    """Independent sources whose parameters do not depend on the number of pixels.
+
+    A seed gives the same sources at any number of pixels.
+    """
 
     @staticmethod
-    def draw(n: int, settings: dict, generator: np.random.Generator) -> dict[str, np.ndarray]:
-        """Parameters of n sources, each an array `(n, ...)`."""
-        raise NotImplementedError("a rendered kind of source defines draw(n, settings, generator)")
+    def draw(n: int, settings: dict, generator: np.random.Generator, /) -> dict[str, np.ndarray]:
+        """Parameters of n sources, each an array `(n, ...)`.
+
+        Raises:
+            NotImplementedError: if the kind defines none.
+        """
+        raise NotImplementedError("a rendered kind of source must define draw(n, settings, generator)")
 
     @staticmethod
-    def render(parameters: dict[str, Tensor], pixels: int) -> Tensor:
-        """Surface brightness `(n, 1, pixels, pixels)` in prior units."""
-        raise NotImplementedError("a rendered kind of source defines render(parameters, pixels)")
+    def render(parameters: dict[str, Tensor], pixels: int, /) -> Tensor:
+        """Surface brightness `(n, 1, pixels, pixels)` in prior units.
+
+        Raises:
+            NotImplementedError: if the kind defines none.
+        """
+        raise NotImplementedError("a rendered kind of source must define render(parameters, pixels)")
 
     @classmethod
     def simulate(
@@ -52,10 +62,10 @@ class Rendered(Simulator):
         """n sources, float32 `(n, 1, pixels, pixels)`, positive, in prior units (peaks of order 1).
 
         Raises:
-            ValueError: for a setting that does not exist, or fewer than 16 pixels.
+            ValueError: for an unknown setting, or fewer than 16 pixels.
         """
         if pixels < CELLS:
-            raise ValueError(f"{cls.kind}: {pixels} pixels cannot hold a source; use {CELLS} or more")
+            raise ValueError(f"{cls.kind}: {pixels} pixels are too few for a source; use {CELLS} or more")
         drawn = cls.draw(n, cls.completed(settings), np.random.default_rng(seed))
         p = {key: torch.as_tensor(value, dtype=torch.float32) for key, value in drawn.items()}
         images = np.empty((n, 1, pixels, pixels), np.float32)

@@ -1,17 +1,15 @@
-r"""Sources that no prior of single galaxies expects: letters, rings and pairs of galaxies.
+r"""Sources unlike single galaxies: letters, rings and pairs of galaxies.
 
-They are the truths of the exercises out of distribution. A letter is drawn by strokes of Gaussian cross-section, a
+They are the truths of the out-of-distribution exercises. A letter consists of strokes with a Gaussian cross-section, a
 ring is a Gaussian in the radius,
 
 .. math:: I = \exp[-d^2 / (2 w^2)], \qquad d = \text{distance to the nearest stroke, or } |r - R|
 
-a pair is two galaxies of :mod:`skyscore.simulate.galaxies`, half as large, side by side. Lengths and brightness are in
-the units of that module: half the field, and a largest mean over a sixteenth of the field (squared) of 1.
+and a pair is two galaxies of :mod:`skyscore.simulate.galaxies`, half as large, side by side. Lengths and brightness are
+in the units of that module: half the field, and a largest mean of 1 over a cell, a sixteenth of the field on a side.
 """
 
 from __future__ import annotations
-
-from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from .galaxies import Galaxies
 
 __all__ = ["LETTERS", "Shapes", "letter", "ring"]
 
-#: strokes of each letter, from (x, y) to (x, y), in a box of half-width 0.7 and half-height 1
+#: strokes of each letter, from (x, y) to (x, y), in a box with half-width 0.7 and half-height 1
 LETTERS = {
     "A": [((-0.7, -1), (0, 1)), ((0, 1), (0.7, -1)), ((-0.4, -0.2), (0.4, -0.2))],
     "E": [((-0.6, -1), (-0.6, 1)), ((-0.6, 1), (0.6, 1)), ((-0.6, 0), (0.4, 0)), ((-0.6, -1), (0.6, -1))],
@@ -30,18 +28,18 @@ LETTERS = {
     "X": [((-0.7, -1), (0.7, 1)), ((-0.7, 1), (0.7, -1))],
     "Z": [((-0.6, 1), (0.6, 1)), ((0.6, 1), (-0.6, -1)), ((-0.6, -1), (0.6, -1))],
 }
-OVERSAMPLE = 4
+OVERSAMPLE = 4  # finer points on a side of a pixel
 
 
 def grid(pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of finer points in units of half the field, each (side, side)."""
+    """x and y of the finer points in units of half the field, each (side, side)."""
     side = pixels * OVERSAMPLE
     y, x = (np.mgrid[:side, :side] + 0.5) / side * 2 - 1
     return x, y
 
 
 def binned(light: np.ndarray) -> np.ndarray:
-    """Mean over the finer points of each pixel, scaled to the brightness of the module; (pixels, pixels)."""
+    """Mean over the finer points of each pixel, scaled to the brightness unit of the module; (pixels, pixels)."""
     pixels = len(light) // OVERSAMPLE
     image = light.reshape(pixels, OVERSAMPLE, pixels, OVERSAMPLE).mean((1, 3))
     cell = max(pixels // 16, 1)
@@ -51,7 +49,7 @@ def binned(light: np.ndarray) -> np.ndarray:
 
 
 def letter(name: str, pixels: int, centre: np.ndarray, size: float = 0.4, width: float = 0.07) -> np.ndarray:
-    """A letter of `LETTERS` (pixels, pixels), of half-height `size`, around `centre` (x, y)."""
+    """A letter of `LETTERS`, (pixels, pixels), of half-height `size`, centred on `centre` (x, y)."""
     x, y = (axis - c for axis, c in zip(grid(pixels), centre, strict=True))
     nearest = np.full(x.shape, np.inf)
     for start, end in np.array(LETTERS[name]) * size:
@@ -64,13 +62,13 @@ def letter(name: str, pixels: int, centre: np.ndarray, size: float = 0.4, width:
 
 
 def ring(pixels: int, centre: np.ndarray, radius: float = 0.35, width: float = 0.07) -> np.ndarray:
-    """A ring (pixels, pixels) around `centre` (x, y)."""
+    """A ring, (pixels, pixels), centred on `centre` (x, y)."""
     x, y = (axis - c for axis, c in zip(grid(pixels), centre, strict=True))
     return binned(np.exp(-0.5 * ((np.hypot(x, y) - radius) / width) ** 2))
 
 
 def pair(pixels: int, generator: np.random.Generator) -> np.ndarray:
-    """Two galaxies (pixels, pixels), 0.7 to 0.9 of half the field apart at any angle, the second fainter."""
+    """Two galaxies, (pixels, pixels), 0.7 to 0.9 of half the field apart at any angle; the second is fainter."""
     small = {"disk_radius": [0.18, 0.2], "offset": 0.0, "brightness_scatter": 0.0}
     both = Galaxies.simulate(2, pixels, small, int(generator.integers(2**31)))[:, 0]
     distance, angle = 0.5 * generator.uniform(0.7, 0.9), generator.uniform(0, 2 * np.pi)
@@ -80,25 +78,13 @@ def pair(pixels: int, generator: np.random.Generator) -> np.ndarray:
 
 
 class Shapes(Simulator):
-    """See the module."""
+    """The simulator of this module."""
 
     kind = "shapes"
-    # fmt: off
-    SETTINGS: ClassVar[dict[str, Any]] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "forms": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": ["letter", "ring", "pair"]},
-                "default": ["letter", "ring", "pair"],
-                "description": "Forms drawn at equal rates: letters, rings, pairs of galaxies."},
-            "letters": {"type": "string", "pattern": "^[AEHKNXZ]+$", "default": "AEHKNXZ",
-                "description": "Letters that occur."},
-        },
-    }
-    # fmt: on
 
     @staticmethod
     def simulate(n: int, pixels: int, settings: dict, seed: int, progress: bool = False) -> np.ndarray:
+        """n images, float32 of shape (n, 1, pixels, pixels), in prior units; see :meth:`Simulator.simulate`."""
         own, generator = Shapes.completed(settings), np.random.default_rng(seed)
         images = np.empty((n, 1, pixels, pixels), np.float32)
         for image in images:

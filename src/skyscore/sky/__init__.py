@@ -1,1 +1,1 @@
-"""The sky behind an image: world coordinates, frames with their background, the law of their noise."""
+"""The sky behind an image: world coordinates, background of frames, noise law."""

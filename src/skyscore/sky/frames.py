@@ -1,8 +1,9 @@
-r"""A frame of the sky: background, sources and blank pixels, and the deviation of the sky's noise.
+"""A frame of the sky: background, sources, blank pixels, and the standard deviation of the sky noise.
 
-The background is the mean of the sky within `reach`, weighted by a Gaussian. Sources are found on a smoothed copy,
-grown and left out, like every pixel without weight, not finite, or further than `clip` from the sky. The standard
-deviation is that of the core of what is left (1.48 median absolute deviations).
+The background is the mean of the sky weighted by a Gaussian of width `background_width`. Sources are detected on a
+smoothed copy, grown and masked. Pixels without weight, pixels that are not finite, and pixels further than `clip` from
+the sky are masked too. The standard deviation is that of the core of the remaining pixels (1.48 median absolute
+deviations).
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from skyscore.io import InputError, read_fits
 
 __all__ = ["Frame", "clear", "read_frame"]
 
-SMOOTH = 1.5  # of the copy on which sources are found [pixel]
-ROUNDS = 8  # of background, deviation and sources, each from the last
+SMOOTH = 1.5  # Gaussian sigma of the copy on which sources are detected [pixel]
+ROUNDS = 8  # iterations of background, standard deviation and sources
 
 
 class Frame(NamedTuple):
-    """A frame without its background.
+    """A frame with its background subtracted.
 
     Attributes:
         image: `(H, W)`, in the unit of the file.
         good: pixels that are data, `(H, W)`.
-        blank: those of them that are sky.
+        blank: good pixels that are blank sky, `(H, W)`.
         std: standard deviation of the sky's core.
-        background: what was taken off, `(H, W)`.
+        background: the subtracted background, `(H, W)`.
     """
 
     image: np.ndarray
@@ -39,7 +40,7 @@ class Frame(NamedTuple):
 
 
 def smoothed(image: np.ndarray, where: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean of the pixels `where`, on all pixels; 0 where there are none within four sigma."""
+    """Gaussian-weighted mean of the pixels `where`, on all pixels; 0 if there are none within four sigma."""
     weight = gaussian_filter(where.astype(float), sigma)
     return gaussian_filter(np.where(where, image, 0.0), sigma) / np.maximum(weight, 1e-6)
 
@@ -50,7 +51,11 @@ def core(values: np.ndarray) -> float:
 
 
 def clear(image: np.ndarray, good: np.ndarray, s: dict[str, Any]) -> Frame:
-    """Background, sky and its deviation of an image `(H, W)`, with the settings of a data set of this kind.
+    """Subtracts the background of an image `(H, W)` and measures its sky noise.
+
+    Arguments:
+        good: pixels that are data, `(H, W)`.
+        s: settings of a data set of this kind (`simulate/sky.yaml`).
 
     Raises:
         ValueError: if hardly any sky is left, or the sky has no noise.
@@ -64,17 +69,21 @@ def clear(image: np.ndarray, good: np.ndarray, s: dict[str, Any]) -> Frame:
         std = core(rest[blank])
         blank = good & ~source & (np.abs(rest) < s["clip"] * std)
         if blank.sum() < 0.05 * image.size or std == 0:
-            raise ValueError("hardly any blank sky is left, or it is without noise; give a wider frame")
-        background = smoothed(image, blank, s["reach"])
+            raise ValueError(
+                "less than 5 % of the frame is blank sky, or the sky has no noise; give a wider frame"
+            )
+        background = smoothed(image, blank, s["background_width"])
     rest = image - background
     return Frame(rest, good, blank, core(rest[blank]), background)
 
 
 def read_frame(files: dict[str, str], role: str, s: dict[str, Any]) -> Frame:
-    """The frame of a role, cleared; `<role>_weight`, where it is given, must be positive at good pixels.
+    """Reads the frame of a role and subtracts its background.
+
+    The file `<role>_weight`, if given, must be positive at good pixels.
 
     Raises:
-        InputError: for a role without a file, a file that is no image, or a frame without sky.
+        InputError: for a role without a file, a file without an image, or a frame without sky.
     """
     if role not in files:
         raise InputError(
@@ -83,13 +92,13 @@ def read_frame(files: dict[str, str], role: str, s: dict[str, Any]) -> Frame:
         )
     image = read_fits(files[role])
     if image.ndim != 2:
-        raise InputError(f"{files[role]}: {image.ndim} axes, expected 2; give one band as a 2-D image")
+        raise InputError(f"{files[role]}: the image has {image.ndim} axes; give one band as a 2-D image")
     good = np.isfinite(image)
     if f"{role}_weight" in files:
         weight = read_fits(files[f"{role}_weight"], image.shape)
         good &= np.isfinite(weight) & (weight > 0)
     if not good.any():
-        raise InputError(f"{files[role]}: no good pixel; the weight must be positive where there are data")
+        raise InputError(f"{files[role]}: no good pixel; give weights that are positive where there are data")
     try:
         return clear(image, good, s)
     except ValueError as error:

@@ -1,16 +1,17 @@
-r"""The noise of a drizzled image, measured on its sky before anything is fitted.
+r"""The noise of a drizzled image, measured on its sky before any fit.
 
 .. math:: \Sigma_{ij} = d_i \, \rho(i - j) \, d_j, \qquad d^2 = s^2 + \frac{f}{t \sum_l \rho(l)}
 
-with s the standard deviation of the sky (outside a radius, source-clipped, the galaxy's halo removed), :math:`\rho` the
-correlation measured there, f a smooth model of the flux (never the noisy pixel itself) and t the effective exposure.
-The second term is the photon noise: resampling spreads the f/t of a pixel over its neighbours, which lowers the
-variance of one pixel by :math:`\sum \rho` and leaves that of an aperture as it was (Casertano et al. 2000, appendix
-A). t is read off the shipped noise map, whose square is linear in the flux with slope 1/t.
+with s the standard deviation of the sky (outside a radius, with sources clipped and the galaxy's halo removed),
+:math:`\rho` the correlation measured there, f a smooth model of the flux (never the noisy pixel itself) and t the
+effective exposure. The second term is the photon noise. Resampling spreads the variance f/t of a pixel over its
+neighbours, which lowers the variance of one pixel by :math:`\sum \rho` and leaves that of an aperture unchanged
+(Casertano et al. 2000, appendix A). t is measured on the supplied noise map, whose square is linear in the flux with
+slope 1/t.
 
-The correlation is represented as :math:`\rho = k \star k` with a small kernel k fitted to the measured lags: positive
-definite by construction, of compact support, and without the smearing of the spectrum that a taper brings (at the
-finest scales, where drizzled noise has least power, that smearing would double it).
+The correlation is modelled as :math:`\rho = k \star k` with a small kernel k fitted to the measured lags. This makes it
+positive definite with compact support, and avoids the smearing of the spectrum by a taper, which would double the noise
+power on the finest scales, where drizzled noise has least power.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ __all__ = ["SkyNoise", "autocorrelation", "effective_exposure", "kernel_correlat
 
 @dataclass
 class SkyNoise:
-    """Frozen noise law of one image.
+    """Fixed noise law of one image.
 
     Attributes:
         std: s, standard deviation of the sky per pixel (unit of the image).
         rho: correlation, shape `(4 K + 1, 4 K + 1)` for a kernel of side 2 K + 1.
-        exposure: t (seconds, if the image is in counts per second), of the shipped noise map.
+        exposure: t of the supplied noise map (seconds, if the image is in counts per second).
         spread: sum of rho.
         slope: measured d(variance) / d(flux) of the sky pixels, a check on 1 / (t spread).
-        pixels: sky pixels used.
+        pixels: number of sky pixels used.
         measured: measured correlation at the lags of rho.
-        share: exposure of each pixel over t, `(H, W)`; 1 where one exposure holds for all.
+        share: exposure of each pixel over t, `(H, W)`; 1 if the exposure is uniform.
     """
 
     std: float
@@ -50,7 +51,7 @@ class SkyNoise:
     share: np.ndarray | float = 1.0
 
     def deviation(self, flux: np.ndarray) -> np.ndarray:
-        """d, the standard deviation per pixel where the smooth flux model is `flux` (same shape and unit)."""
+        """d, the standard deviation per pixel for a smooth flux model `flux` (same shape and unit)."""
         variance = self.std**2 + np.clip(flux, 0, None) / (self.exposure * self.spread)
         return np.sqrt(variance / self.share)
 
@@ -64,15 +65,15 @@ def measure_sky_noise(
     clip: float = 4.0,
     exposure: np.ndarray | None = None,
 ) -> SkyNoise:
-    """Noise law of `image` (H, W) from its pixels outside `radius` (arcsec) of the frame's middle.
+    """Noise law of `image` (H, W) from its pixels further than `radius` (arcsec) from the frame's middle.
 
     Arguments:
-        noise_map: shipped standard deviation (H, W), used for the exposure only.
+        noise_map: supplied standard deviation (H, W), used for the exposure only.
         scale: pixel (arcsec).
-        kernel: half-side K of the kernel k (pixels); rho reaches to lag 2 K.
-        clip: pixels further than this many standard deviations from the halo are sources and are left out.
-        exposure: of each pixel (H, W; seconds) where it differs; all of the variance goes with its inverse, as that of
-            the sky's and the galaxies' photons does, and that of the read noise of fewer frames.
+        kernel: half-side K of the kernel k (pixels); rho extends to lag 2 K.
+        clip: pixels further than this many standard deviations from the halo are sources and are masked.
+        exposure: exposure time of each pixel (H, W; seconds), if it varies. The whole variance scales with its inverse,
+            as the photon noise of sky and galaxies does, and as the read noise of fewer frames does.
 
     Raises:
         ValueError: if fewer than 1000 sky pixels are left.
@@ -98,41 +99,53 @@ def measure_sky_noise(
         floor, slope = np.linalg.lstsq(A / variance[good][:, None], v / variance[good], rcond=None)[0]
         variance = np.maximum(floor + slope * halo, 0.1 * np.median(v))
     if good.sum() < 1000:
-        raise ValueError(f"only {good.sum()} sky pixels outside {radius} arcsec; widen the image or the sky")
+        raise ValueError(
+            f"only {good.sum()} sky pixels outside {radius} arcsec, 1000 are needed; give a wider image or a smaller "
+            "sky_radius"
+        )
     measured = autocorrelation(
         np.where(good, (image - halo) / np.sqrt(variance / share), 0.0), good, 2 * kernel
     )
     rho = kernel_correlation(measured, kernel)
     spread = float(rho.sum())
-    # with the slope held to the photon noise of the shipped exposure, the sky level is the mean of what remains
+    # with the slope fixed to the photon noise of the supplied exposure, the sky variance is the mean of the remainder
     s2 = float(np.mean(v - np.clip(halo[good], 0, None) / (t * spread)))
     kept = 1.0 if exposure is None else share
     return SkyNoise(math.sqrt(s2), rho, t, spread, float(slope), int(good.sum()), measured, kept)
 
 
 def effective_exposure(image: np.ndarray, noise_map: np.ndarray) -> float:
-    """t such that the squares of the shipped noise map rise by flux / t; by least squares over all finite pixels."""
+    """t such that the square of the supplied noise map rises by flux / t; least squares over all finite pixels.
+
+    Raises:
+        ValueError: if the noise map does not rise with the flux.
+    """
     use = np.isfinite(image) & np.isfinite(noise_map)
     slope, _ = np.polyfit(image[use], noise_map[use] ** 2, 1)
     if slope <= 0:
-        raise ValueError("the noise map does not rise with the flux: no photon noise can be read off it")
+        raise ValueError(
+            "the noise map does not rise with the flux, so it has no photon noise; give a noise map that includes it"
+        )
     return float(1 / slope)
 
 
-def autocorrelation(field: np.ndarray, good: np.ndarray, reach: int) -> np.ndarray:
-    """Correlation at lags -reach..reach of a field that is 0 where not `good`; each lag over the pairs it has."""
-    size = [n + reach + 1 for n in field.shape]
+def autocorrelation(field: np.ndarray, good: np.ndarray, longest: int) -> np.ndarray:
+    """Correlation at lags -longest..longest of a field that is 0 where not `good`, `(2 longest + 1,) * 2`.
+
+    Each lag is averaged over the pairs of good pixels with that lag.
+    """
+    size = [n + longest + 1 for n in field.shape]
     power = np.abs(np.fft.rfft2(field, size)) ** 2
     pairs = np.abs(np.fft.rfft2(good.astype(float), size)) ** 2
     ratio = np.fft.irfft2(power, size) / np.maximum(np.fft.irfft2(pairs, size), 1)
-    ratio = np.roll(ratio, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
-    return ratio / ratio[reach, reach]
+    ratio = np.roll(ratio, (longest, longest), (0, 1))[: 2 * longest + 1, : 2 * longest + 1]
+    return ratio / ratio[longest, longest]
 
 
 def kernel_correlation(measured: np.ndarray, K: int) -> np.ndarray:
     """rho = k * k of a point-symmetric kernel of half-side K, closest to the measured lags (least squares)."""
     side = 2 * K + 1
-    half = side * side // 2  # the other half mirrors this one
+    half = side * side // 2  # the other half is the mirror image
 
     def kernel(p):
         return np.concatenate((p, p[-2::-1])).reshape(side, side)

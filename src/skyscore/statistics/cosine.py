@@ -1,7 +1,7 @@
-r"""Cosine modes of a patch of the sky: the transform, and the variances of a stationary field's modes.
+"""Cosine modes of a patch of the sky: the transform, and the variances of the modes of a stationary field.
 
-The cosine transform is the Fourier transform of a patch and its mirror images. A patch of the sky is not periodic:
-its own Fourier modes would join its opposite edges.
+The cosine transform is the Fourier transform of a patch and its mirror images. A patch of the sky is not periodic,
+and its own Fourier modes would join opposite edges.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ def cosine_matrix(n: int) -> Tensor:
 
 
 def cosine_power(covariance: np.ndarray) -> np.ndarray:
-    """Variances `(n, n)` of the cosine modes of a patch, given the covariance at lags 0 .. n - 1, even in both axes.
+    """Variances `(n, n)` of the cosine modes of a patch, given its covariance at lags 0 .. n - 1, even in both axes.
 
-    With w_k(d) the autocorrelation of mode k at lag d, P_kl = sum_de w_k(d) xi(d, e) w_l(e): exact, without the matrix.
+    With w_k(d) the autocorrelation of mode k at lag d, P_kl = sum_de w_k(d) xi(d, e) w_l(e). This is exact and does
+    not need the covariance matrix.
     """
     n = len(covariance)
     T = cosine_matrix(n).numpy()
@@ -34,7 +35,7 @@ def cosine_power(covariance: np.ndarray) -> np.ndarray:
 
 
 def measured_power(images: np.ndarray, square: bool = True) -> np.ndarray:
-    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`; `square` makes rows and columns alike."""
+    """Mean square `(n, n)` of the cosine modes of images `(N, 1, n, n)`; `square` averages it with its transpose."""
     T = cosine_matrix(images.shape[-1]).numpy()
     power = sum(((T @ image @ T.T) ** 2) for image in images[:, 0]) / len(images)
     return (power + power.T) / 2 if square else power

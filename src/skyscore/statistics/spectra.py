@@ -1,11 +1,11 @@
-r"""How alike two images are, scale by scale.
+r"""Similarity of two images, scale by scale.
 
 .. math:: P(k) = \langle |\hat x|^2 \rangle_k, \qquad
     r(k) = \frac{\langle \mathrm{Re}\, \hat x^* \hat t \rangle_k}{\sqrt{P_x(k) P_t(k)}}
 
-over rings of one cycle per field, of images whose mean is taken off and whose edges are faded out by a Hann window
-(what crosses the edge would otherwise appear at all scales). P is in units of the image squared times the angle
-squared: white noise of deviation s has P = s^2 times the area of a pixel.
+over rings of one cycle per field. The mean of the images is subtracted, and a Hann window fades out their edges
+(otherwise light that crosses an edge would appear at all scales). P is in units of the image squared times the angle
+squared: white noise of standard deviation s has P = s^2 times the area of a pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["agreement", "correlation", "rings", "spectra"]
 
 
 def transform(images: np.ndarray) -> np.ndarray:
-    """Fourier transform of windowed images (..., H, W) without their mean; the window has mean square 1."""
+    """Fourier transform of windowed images `(..., H, W)` without their mean; the window has mean square 1."""
     window = np.multiply.outer(*(np.hanning(n + 1)[:-1] for n in images.shape[-2:]))
     window /= np.sqrt((window**2).mean())
     mean = (images * window).mean((-2, -1), keepdims=True) / window.mean()
@@ -24,21 +24,21 @@ def transform(images: np.ndarray) -> np.ndarray:
 
 
 def rings(shape: tuple[int, int]) -> np.ndarray:
-    """Ring of each Fourier cell (H, W): its distance from the origin in cycles per (shorter) side, rounded."""
+    """Ring of each Fourier cell `(H, W)`: its distance from the origin in cycles per (shorter) side, rounded."""
     ky, kx = (np.fft.fftfreq(n) * min(shape) for n in shape)
     return np.rint(np.hypot(ky[:, None], kx)).astype(int)
 
 
 def spectra(images: np.ndarray, truth: np.ndarray | None, scale: float) -> dict[str, np.ndarray]:
-    """Power spectra of images, and their correlation with a truth scale by scale; the mean of each is left out.
+    """Power spectra of images, and their correlation with a truth scale by scale; the mean of each image is left out.
 
     Arguments:
-        images: (n, H, W).
-        truth: (H, W), or None.
-        scale: pixel, in any unit of angle.
+        images: `(n, H, W)`.
+        truth: `(H, W)`, or None.
+        scale: pixel size, in any unit of angle.
 
     Returns:
-        `k` (K,) in cycles per that unit, `power` (n, K), and with a truth `correlation` (n, K).
+        `k` `(K,)` in cycles per that unit, `power` `(n, K)`, and with a truth `correlation` `(n, K)`.
     """
     images, shape = np.asarray(images, dtype=float), np.shape(images)[-2:]
     ring, count = rings(shape), min(shape) // 2
@@ -60,7 +60,7 @@ def spectra(images: np.ndarray, truth: np.ndarray | None, scale: float) -> dict[
 
 
 def correlation(image: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> float:
-    """Pearson's r of two images over the pixels `inside`; 0 where one of them is constant."""
+    """Pearson's r of two images over the pixels `inside`; 0 if one of them is constant."""
     a, b = (np.asarray(v, dtype=float)[inside] for v in (image, truth))
     a, b = a - a.mean(), b - b.mean()
     norm = np.sqrt((a @ a) * (b @ b))

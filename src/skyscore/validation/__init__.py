@@ -1,6 +1,6 @@
-"""Is the posterior right? Coverage, moments, PQMass, residuals, certificates; exact benchmarks.
+"""Validation of posteriors: coverage, moments, PQMass, residuals, certificates, and exact benchmarks.
 
-The calls of this package work on arrays alone; `exact` and `control`, which sample, are modules of their own.
+The functions of this package work on arrays alone, except for the modules `exact` and `control`, which draw samples.
 """
 
 from .mira import mira

@@ -1,24 +1,24 @@
-r"""Is a posterior certified? The tests of an ensemble, each with what it allows, as one verdict with its reasons.
+"""Certificates: the tests of an ensemble with their limits, combined into one verdict with its reasons.
 
 For truths drawn from the learned prior, a sampler is certified if, with at least 64 simulations and 8 samples each,
 
-* coverage: both TARP curves are inside their simultaneous band of 99 % together;
-* MIRA: the score is within 3 standard errors of a calibrated posterior's, on either side;
-* mean squared z: 1 +- 0.1 over all pixels; in the fainter and the brighter half of them, in each Fourier band and each
-  band of signal-to-noise ratio 1 +- 0.1, or within 4 standard errors where those are larger (the lowest bands hold few
-  modes, and all bands must pass);
-* chi2 of samples over the number of data M: 1 +- 3 sqrt(2 / M), averaged over simulations. For learned noise, PQMass
-  of residuals against held-out noise: p >= 0.01;
-* PQMass of pooled samples against the prior (256 simulations and more): p >= 0.01;
+* coverage: both TARP curves are inside their joint simultaneous 99 % band;
+* MIRA: the score is within 3 standard errors of that of a calibrated posterior, on either side;
+* mean squared z: 1 +- 0.1 over all pixels; in the fainter and the brighter half of them, in each Fourier band and in
+  each band of signal-to-noise ratio 1 +- 0.1, or within 4 standard errors where these are larger (the lowest bands
+  contain few modes, and all bands must pass);
+* chi2 of samples over the number of data M: 1 +- 3 sqrt(2 / M), averaged over simulations. For learned noise instead:
+  PQMass of residuals against held-out noise, p >= 0.01;
+* PQMass of pooled samples against the prior (for 256 simulations and more): p >= 0.01;
 * PQMass of the prior, and of a learned noise model, against held-out images: chi2 / dof <= 1.3.
 
-What a test needs and was not measured counts as failed. Truths from held-out images, whiteness of residuals and common
-bias are shown beside it and decide nothing: they test the prior, or see deviations too small to matter.
+A required number that was not measured counts as a failed test. Truths from held-out images, whiteness of residuals and
+common bias are reported but do not enter the verdict: they test the prior, or detect deviations too small to matter.
 
 Error rates at 64 simulations of 16 samples, measured on the Gaussian field of :mod:`skyscore.validation.control`: exact
-draws were refused in none of 100 seeds on 8 x 8 pixels and in 1 of 30 on 16 x 16; draws a tenth too wide or too narrow
-always (20 of 20 each), a twentieth too wide in 12 of 20 (8 x 8 pixels; power grows with the pixels that vary); CLA on
-each of the 4 seeds tried (8 x 8).
+draws were refused for none of 100 seeds on 8 x 8 pixels and for 1 of 30 on 16 x 16. Draws that were a tenth too wide or
+too narrow were always refused (20 of 20 each), draws a twentieth too wide for 12 of 20 (8 x 8 pixels; the power grows
+with the number of pixels that vary), and CLA for each of the 4 seeds tried (8 x 8).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from dataclasses import asdict, dataclass
 
 __all__ = ["Certificate", "Check", "certify"]
 
-SIMULATIONS, SAMPLES = 64, 8  # fewer have no power against what matters
+SIMULATIONS, SAMPLES = 64, 8  # fewer do not have the power to detect relevant deviations
 STANDARD_ERRORS = 3.0
-BAND_ERRORS = 4.0  # of a dozen bands, all of which must pass
+BAND_ERRORS = 4.0  # wider, because a dozen bands must all pass
 Z2 = 0.1
 P_VALUE = 0.01
 PQMASS = 1.3
@@ -42,8 +42,10 @@ class Check:
     """One condition.
 
     Attributes:
-        name: of the test; value: what was found; low, high: what is allowed.
-        passed: whether it is.
+        name: of the test.
+        value: measured value.
+        low, high: allowed range.
+        passed: whether the value is in that range.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Check:
 
     @property
     def allowed(self) -> str:
+        """The allowed range as text."""
         if self.high == float("inf"):
             return f"{self.low:.3g} or more"
         return f"{self.low:.3g}" if self.low == self.high else f"{self.low:.3g} to {self.high:.3g}"
@@ -67,10 +70,13 @@ class Check:
 
 @dataclass
 class Certificate:
-    """Attributes:
-    certified: whether every check passed.
-    reasons: one sentence for each that did not.
-    checks: all of them.
+    """The verdict on one ensemble.
+
+    Attributes:
+        checks: all checks.
+        absent: names of required numbers that were not measured.
+        certified: whether every check passed.
+        reasons: one sentence for each check that did not pass.
     """
 
     checks: list[Check]
@@ -86,7 +92,7 @@ class Certificate:
         return failed + [f"{name} was not measured" for name in self.absent]
 
     def content(self) -> dict:
-        """As what JSON knows."""
+        """A JSON-serialisable dictionary."""
         checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
         return {"certified": int(self.certified), "reasons": self.reasons, "checks": checks}
 
@@ -98,8 +104,8 @@ def certify(
 
     Arguments:
         numbers: those of :mod:`skyscore.validation.ensemble`, and `simulations` and `samples`.
-        priors: PQMass chi2 / dof of the prior and the noise model, by name; none where the prior is exact.
-        learned_noise: whether residuals are held against held-out noise, and not chi2 against 1.
+        priors: PQMass chi2 / dof of the prior and the noise model, by name; empty if the prior is exact.
+        learned_noise: whether residuals are compared with held-out noise instead of chi2 with 1.
     """
     infinite = float("inf")
     needed = {

@@ -1,15 +1,16 @@
-r"""The test of the tests: ensembles whose posterior is known, through the code that certifies all others.
+r"""Control of the tests: ensembles with a known posterior pass through the same code that certifies all others.
 
-The prior is a Gaussian field on a small square with a smooth power spectrum; the data are its pixels with white noise
-whose variance is near that of the field's modes, where the convolved-likelihood approximation (CLA) errs most. In each
-eigenvector of the covariance, of variance P and noise b, sampled along ever finer levels from ever higher ones,
+The prior is a Gaussian field on a small square with a smooth power spectrum. The data are its pixels with white noise
+whose variance is close to that of the field's modes, where the convolved-likelihood approximation (CLA) is least
+accurate. In each eigenvector of the covariance, with variance P and noise b, in the limit of infinitely many noise
+levels that start infinitely high,
 
 .. math:: \text{exact: } m = \frac{P}{P + b} y, \; v = \frac{P b}{P + b}; \qquad
     \text{CLA: } m = P b \left[\frac{1}{b (P - b)} - \frac{\ln(P / b)}{(P - b)^2}\right] y, \;
     v = P^2 b^2 \left[\frac{P + b}{P b (P - b)^2} - \frac{2 \ln (P / b)}{(P - b)^3}\right]
 
-(P = b: m = y / 2, v = P / 3, so that mean squared z is 3 / 2). Draws of the exact posterior must be certified; CLA,
-and draws whose deviation from the mean is a fifth too large, must not.
+(P = b: m = y / 2, v = P / 3, so mean squared z is 3 / 2). Draws of the exact posterior must be certified. CLA, and
+draws whose deviation from the mean is a fifth too large, must not.
 
 Reference: integrals of the reverse process under dS = S_prior + A' (b + sigma^2)^-1 (y - x), checked by tests.
 """
@@ -32,7 +33,7 @@ from .ensemble import coverage_of, mira_of, moments_of, residuals_of, signal_to_
 __all__ = ["METHODS", "cla_closed_form", "control", "field"]
 
 METHODS = ("exact", "cla", "wide")
-WIDE = 1.2  # factor of the deviations of samples that are too wide
+WIDE = 1.2  # factor on the deviations of samples that are too wide
 
 
 def field(side: int) -> GaussianPrior:
@@ -44,8 +45,10 @@ def field(side: int) -> GaussianPrior:
 
 
 def cla_closed_form(P: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gain on the data and variance of CLA's samples for prior variances P and noise variance b."""
-    P = np.where(np.isclose(P, b, rtol=1e-3), b * 1.001, P)  # the limit is smooth, the formula is not
+    """Gain on the data and variance of CLA's samples, for prior variances P and noise variance b."""
+    P = np.where(
+        np.isclose(P, b, rtol=1e-3), b * 1.001, P
+    )  # the formula is 0 / 0 at P = b, its limit is smooth
     gap, log = P - b, np.log(P / b)
     gain = P * b * (1 / (b * gap) - log / gap**2)
     return gain, P**2 * b**2 * ((P + b) / (P * b * gap**2) - 2 * log / gap**3)
@@ -54,7 +57,7 @@ def cla_closed_form(P: np.ndarray, b: float) -> tuple[np.ndarray, np.ndarray]:
 def draw(
     method: str, prior: GaussianPrior, y: torch.Tensor, b: float, S: int, steps: int, seed: int
 ) -> torch.Tensor:
-    """S samples of each observation `(N, D)` by a method, `(N, S, D)`."""
+    """S samples of each observation `(N, D)` by one method, `(N, S, D)`."""
     g, (N, D) = generator(seed), y.shape
     if method == "cla":
         likelihood = GaussianLikelihood(MatrixOperator(torch.eye(D, dtype=y.dtype)), y, b**0.5)
@@ -80,16 +83,18 @@ def control(
     Arguments:
         method: one of `METHODS`.
         simulations, samples: N and S.
-        side: of the field, pixels; noise: variance of the data; steps: noise levels of CLA.
+        side: side of the field (pixels).
+        noise: variance of the data's noise.
+        steps: noise levels of CLA.
 
     Returns:
-        Numbers, `z2_expected` of the closed form among them; the certificate; the coverage curves.
+        Numbers, including `z2_expected` of the closed form; the certificate; the coverage curves.
     """
     prior, g = field(side), generator(job_seed(seed, "simulate"))
     truths = prior.sample(simulations, g)
     y = truths + noise**0.5 * torch.randn(truths.shape, generator=g, dtype=truths.dtype)
     x = draw(method, prior, y, noise, samples, steps, job_seed(seed, method)).numpy()
-    # any orthogonal basis diagonalises the identity; the field's own tells signal from noise
+    # any orthogonal basis diagonalises the identity; that of the field separates signal from noise
     V, s, data = prior.vectors[0].numpy(), np.full(side**2, noise**-0.5), y.numpy()
     draws = prior.sample(1000, g).numpy()
     estimates = linear_estimate(V, s, data / noise**0.5 @ V, draws)
@@ -108,9 +113,9 @@ def control(
 
 
 def expected(method: str, P: np.ndarray, b: float, S: int) -> float:
-    """Mean squared z over pixels by the closed form, of S samples: all pixels are alike, so sums over modes are enough.
+    """Mean squared z of S samples over pixels, in closed form; all pixels are alike, so sums over modes suffice.
 
-    With errors e^2 about the mean of infinitely many samples and variance v, (e^2 + v / S) / ((1 + 1 / S) v).
+    With squared errors e^2 about the mean of infinitely many samples and variance v, (e^2 + v / S) / ((1 + 1 / S) v).
     """
     if method == "cla":
         gain, variance = cla_closed_form(P, b)

@@ -1,14 +1,16 @@
-r"""The tests of one ensemble: S posterior samples of each of N simulations, beside their truths.
+"""The tests of one ensemble: S posterior samples of each of N simulations, compared with their truths.
 
-Each function returns flat numbers by name (what numbers.json holds after `<problem>/<sampler>/`) and, for figures,
-what the numbers were read off. Images are `(N, S, C, H, W)` and `(N, C, H, W)`, in prior units.
+Each function returns flat numbers by name (as in numbers.json after `<problem>/<sampler>/`) and, for figures, the
+curves behind them. Images are `(N, S, C, H, W)` and `(N, C, H, W)`, in prior units.
 
-Two kinds of reference points for the coverage test, both of which depend on the data (see
-:mod:`skyscore.validation.tarp` for what each sees): "data", an estimate from the data alone (`estimates` of a problem),
-and "other", a posterior sample of another simulation. A band of level 99 % for both together is one of 99.5 % for each.
+The coverage test uses two kinds of reference points, both of which depend on the data (:mod:`skyscore.validation.tarp`
+explains what each detects): "data", an estimate from the data alone (`estimates` of a problem), and "other", a
+posterior sample of another simulation. A joint band of 99 % for both is one of 99.5 % for each.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -37,25 +39,27 @@ __all__ = [
 ]
 
 REFERENCES = ("data", "other")
-LEVEL = 0.99  # of the band of all reference points together
-POOLED = 256  # simulations from which on pooled samples are tested against the prior
-RESIDUALS = 40  # residuals from which on they are tested against held-out noise
-UNCORRELATED = 3  # lags of the residuals that are looked at
+LEVEL = 0.99  # of the joint band of all reference points
+POOLED = 256  # smallest number of simulations for a test of pooled samples against the prior
+RESIDUALS = 40  # smallest number of residuals for a test against held-out noise
+UNCORRELATED = 3  # number of lags at which residuals are tested
 
 
 def signal_to_noise(V: np.ndarray, s: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Signal-to-noise ratio `(K,)` of the coefficients along V: s times the deviation of draws of the prior."""
+    """Signal-to-noise ratio `(K,)` of the coefficients along V: s times their standard deviation over draws of the
+    prior.
+    """
     return s * (draws @ V).std(0)
 
 
 def by_origin(drawn: int, total: int) -> list[tuple[str, slice]]:
-    """Name prefix and place of the truths drawn from the prior (the first) and of the held-out ones, if any."""
+    """Name prefix and slice of the truths drawn from the prior (the first `drawn`) and of the held-out ones, if any."""
     parts = [("", slice(0, drawn)), ("held_out_", slice(drawn, total))]
     return [(prefix, part) for prefix, part in parts if part.stop > part.start]
 
 
 def by_simulation(samples: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(S, N, D) and (N, D) of (N, S, ...) and (N, ...)."""
+    """(S, N, D) and (N, D) from (N, S, ...) and (N, ...)."""
     N, S = samples.shape[:2]
     return samples.reshape(N, S, -1).swapaxes(0, 1), truths.reshape(N, -1)
 
@@ -74,13 +78,16 @@ def coverage_of(
         ancestry: label of each sample's ancestor `(N, S)`, or None.
 
     Returns:
-        Numbers: `tarp_deviation` (the larger), `tarp_p` (the smaller times their number), `tarp_inside` (1 if both
-        curves are inside their bands), and of each kind `tarp_<kind>_deviation`, `_mean_deviation`, `_p`. Curves
-        by kind.
+        Numbers: `tarp_deviation` (the larger one), `tarp_p` (the smaller one times their number), `tarp_inside` (1 if
+            both
+        curves are inside their bands), and for each kind `tarp_<kind>_deviation`, `_mean_deviation`, `_p`. Curves by
+        kind.
     """
     x, theta = by_simulation(samples, truths)
     labels = None if ancestry is None else ancestry.T
-    level, found, curves = 1 - (1 - LEVEL) / len(REFERENCES), {}, {}
+    level = 1 - (1 - LEVEL) / len(REFERENCES)
+    found: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
     results = {
         "data": tarp(x, theta, estimates.reshape(theta.shape), ancestry=labels, level=level, seed=seed),
         "other": tarp(x, theta, "other", ancestry=labels, level=level, seed=seed),
@@ -118,20 +125,26 @@ def moments_of(
     snr: np.ndarray | None = None,
     spread: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Mean squared z: `z2` over pixels, `z2_faint` and `z2_bright` over halves of them by the prior's `spread`
-    (standard deviation of each pixel, `(D,)`), `z2_k<low>` by Fourier band, `z2_snr_<band>` along the singular
-    vectors V by their signal-to-noise ratios (:func:`signal_to_noise`; images too large for V go without), each
-    with `_error`;
-    `error_of_mean`, of posterior means over that of the prior's, with `_error`, and `error_of_mean_k<low>` by Fourier
-    band; `common_bias` and its `_p`."""
+    """Mean squared z, errors of the posterior mean, and common bias.
+
+    Arguments:
+        V: singular vectors `(D, K)`; None for images too large to have them.
+        snr: signal-to-noise ratios along V (:func:`signal_to_noise`).
+        spread: the prior's standard deviation of each pixel, `(D,)`.
+
+    Returns:
+        `z2` over pixels, `z2_faint` and `z2_bright` over the halves of the pixels by `spread`, `z2_k<low>` by Fourier
+        band, `z2_snr_<band>` along V, each with `_error`; `error_of_mean`, of posterior means over that of the prior's
+        mean, with `_error`, and `error_of_mean_k<low>` by Fourier band; `common_bias` and `common_bias_p`.
+    """
     x, theta = by_simulation(samples, truths)
     found = {"error_of_mean": error_of_mean(x, theta)} | pixel_groups(x, theta, spread)
     images = samples.swapaxes(0, 1)
     found |= {f"error_of_mean_{name}": value for name, value in errors_by_scale(images, truths).items()}
     found |= {f"z2_{name}": value for name, value in fourier_bands(images, truths).items()}
-    if V is not None:
+    if V is not None and snr is not None:
         found |= {f"z2_{name}": value for name, value in signal_bands(x, theta, V, snr).items()}
-    numbers = {}
+    numbers: dict[str, float] = {}
     for name, (value, error) in found.items():
         numbers |= {name: value, f"{name}_error": error}
     bias, p = common_bias(x, theta)
@@ -159,9 +172,9 @@ def residuals_of(chi2: np.ndarray, whitened: np.ndarray) -> dict[str, float]:
 
 
 def noise_residuals_of(residuals: np.ndarray, held_out: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Residuals of one posterior sample per simulation `(N, ...)` against held-out noise `(n, ...)`, for learned noise.
+    """PQMass of the residuals of one posterior sample per simulation `(N, ...)` against held-out noise `(n, ...)`.
 
-    Empty below 40 residuals, where cells hold too few.
+    Used for learned noise. Empty for fewer than 40 residuals, where the cells would hold too few.
 
     Returns:
         `pqmass_residual_chi2_dof`, `pqmass_residual_p`.
@@ -173,8 +186,10 @@ def noise_residuals_of(residuals: np.ndarray, held_out: np.ndarray, seed: int = 
 
 
 def pooled_of(samples: np.ndarray, draws: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """PQMass of one posterior sample per simulation `(N, S, ...)` against draws of the prior `(n, ...)`: over truths
-    drawn from the prior, the posteriors' mixture is the prior. Empty below 256 simulations, where cells hold too few.
+    """PQMass of one posterior sample per simulation `(N, S, ...)` against draws of the prior `(n, ...)`.
+
+    If the truths are drawn from the prior, the mixture of the posteriors is the prior. Empty for fewer than 256
+    simulations, where the cells would hold too few.
 
     Returns:
         `pqmass_pooled_chi2_dof`, `pqmass_pooled_p`.

@@ -1,13 +1,13 @@
 r"""The exact benchmark: samplers against posteriors known in closed form.
 
-Priors are Gaussian mixtures of strongly anisotropic, correlated components on 8 x 8 pixels; five operators (blur,
-Fourier subset, coarse pixels, inpainting, faint) observe them, and two of them again with so few data that the
-posterior is truly multimodal. The score of a sampler is
+Priors are Gaussian mixtures of strongly anisotropic, correlated components on 8 x 8 pixels. Five operators (blur,
+Fourier subset, coarse pixels, inpainting, faint) observe them. Two of these are used a second time with so few data
+that the posterior is truly multimodal. The score of a sampler is
 
 .. math:: \frac{SW_2(\text{samples}, \text{exact draws})}{\langle SW_2(\text{exact draws}, \text{exact draws}) \rangle}
 
-the sliced Wasserstein-2 distance relative to the Monte-Carlo floor: 1 is perfect. Modes that are right one by one but
-carry the wrong weights show up in the multimodal tasks alone.
+the sliced Wasserstein-2 distance relative to the Monte-Carlo floor: 1 is perfect. Modes that are individually right but
+have wrong weights are detected by the multimodal tasks only.
 
 References: Bonneel et al. (2015), J. Math. Imaging Vis. 51, 22 (sliced Wasserstein); Cardoso et al. (2023),
 arXiv:2308.07983 (mixtures as a test of posterior samplers).
@@ -64,10 +64,10 @@ class Task:
 
 
 def make_prior(seed: int, components: int = 12, dtype: torch.dtype = torch.float32) -> GaussianMixturePrior:
-    """A mixture on 64 pixels: means of standard deviation 1, covariances Q diag(v) Q' with v spread over e^-5 .. 1.
+    """A mixture on 64 pixels: means of standard deviation 1, covariances Q diag(v) Q' with v between e^-5 and 1.
 
-    The eigenvectors Q are those of a random smooth stationary field plus a random rotation, so that neighbouring
-    pixels are correlated differently in each component.
+    The eigenvectors Q combine a random smooth stationary field with a random rotation, so that the correlation of
+    neighbouring pixels differs between components.
     """
     g = torch.Generator().manual_seed(seed)
     D = SIDE**2
@@ -90,7 +90,11 @@ def distances() -> Tensor:
 
 
 def make_operator(name: str, generator: torch.Generator) -> Tensor:
-    """The matrix `(M, 64)` of an operator; random parts are drawn from the generator."""
+    """The matrix `(M, 64)` of an operator; random parts are drawn from the generator.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
     D = SIDE**2
     if name == "blur":
         A = distances().square().neg().div(2 * 1.0**2).exp()
@@ -105,7 +109,7 @@ def make_operator(name: str, generator: torch.Generator) -> Tensor:
         A = torch.cat([rows.real, rows.imag])
         return A[A.norm(dim=1) > 1e-6]
     if name.startswith("coarse"):
-        n = 4 if name.endswith("few") else 2  # pixels of the image on a side of a datum
+        n = 4 if name.endswith("few") else 2  # image pixels on a side of a datum
         cells = torch.arange(SIDE) // n
         one = torch.nn.functional.one_hot(cells).double().T / n
         return torch.kron(one, one)
@@ -113,14 +117,14 @@ def make_operator(name: str, generator: torch.Generator) -> Tensor:
         return torch.eye(D, dtype=torch.float64)[torch.randperm(D, generator=generator)[:20].sort().values]
     if name == "faint":
         return torch.eye(D, dtype=torch.float64)
-    raise ValueError(f"unknown operator {name!r}")
+    raise ValueError(f"unknown operator {name!r}; use one of those in TASKS")
 
 
 def make_task(name: str, prior: GaussianMixturePrior, seed: int) -> Task:
-    """A task on a prior: its observation is the first simulated one whose posterior has the perplexity asked for.
+    """A task on a prior: its observation is the first simulated one whose posterior has the required perplexity.
 
     Raises:
-        RuntimeError: if none of 1,000 observations has.
+        RuntimeError: if none of 1,000 observations has it.
     """
     operator, std, (low, high) = TASKS[name]
     g = torch.Generator().manual_seed(seed)
@@ -132,11 +136,13 @@ def make_task(name: str, prior: GaussianMixturePrior, seed: int) -> Task:
             p = perplexity(prior.components_given(likelihood)[0])
             if low <= p <= high:
                 return Task(name, prior, likelihood, prior.posterior(likelihood), p)
-    raise RuntimeError(f"task {name}: no observation with a perplexity of {low}-{high} among 1,000")
+    raise RuntimeError(
+        f"task {name}: none of 1,000 observations has a perplexity of {low}-{high}; change the noise of the task"
+    )
 
 
 def perplexity(weights: Tensor) -> float:
-    """exp(entropy) of the weights: the number of components that share the posterior."""
+    """exp(entropy) of the weights: the effective number of components in the posterior."""
     return float(torch.special.entr(weights).sum().exp())
 
 
@@ -151,7 +157,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 
 
 
 def floor(posterior: GaussianMixturePrior, n: int, pairs: int, generator: torch.Generator) -> Tensor:
-    """Distances between pairs of independent exact sets of n draws, shape `(pairs,)`: what no sampler can beat."""
+    """Distances between pairs of independent exact sets of n draws, shape `(pairs,)`: the limit for any sampler."""
     draws = [posterior.sample(2 * n, generator) for _ in range(pairs)]
     return torch.tensor([sliced_wasserstein(x[:n], x[n:]) for x in draws], dtype=torch.float64)
 
@@ -168,9 +174,9 @@ def measure(
 
     Arguments:
         sampler, options: as for :func:`skyscore.samplers.sample`.
-        n: samples of one run, and draws of one exact set.
-        repeats: runs, each against an exact set of its own.
-        pairs: pairs of exact sets behind the floor.
+        n: number of samples of one run, and of draws of one exact set.
+        repeats: number of runs, each compared with its own exact set.
+        pairs: number of pairs of exact sets for the floor.
         seed: of runs and draws.
 
     Returns:

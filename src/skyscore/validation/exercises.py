@@ -1,12 +1,13 @@
-r"""Where a posterior stands between the prior and the truth.
+r"""The position of a posterior between the prior and the truth.
 
 With samples x of the posterior, draws z of the prior and the truth t, the distance to the prior is an energy distance
-in units of that of the truth itself, the distance to the truth a mean distance in units of the prior's:
+in units of that of the truth, and the distance to the truth is a mean distance in units of that of the prior:
 
 .. math:: \frac{2 E|x - z| - E|x - x'| - E|z - z'|}{2 E|t - z| - E|z - z'|} \qquad \mathrm{and} \qquad
     \frac{E|x - t|}{E|z - t|}
 
-The first goes from 1 to 0, the second from 0 to 1, as the data go from fixing the image to saying nothing of it.
+As the data degrade from determining the image to containing no information, the first falls from 1 to 0 and the second
+rises from 0 to 1.
 
 Reference: Szekely & Rizzo (2013), Journal of Statistical Planning and Inference 143, 1249 (energy distance).
 """
@@ -33,12 +34,14 @@ def position(samples: np.ndarray, prior: np.ndarray, truth: np.ndarray) -> dict[
     """Numbers of one posterior.
 
     Arguments:
-        samples: of the posterior, (n, ...), n >= 2. prior: draws of the prior, (m, ...). truth: one image.
+        samples: of the posterior, (n, ...), n >= 2.
+        prior: draws of the prior, (m, ...).
+        truth: one image.
 
     Returns:
         `distance_to_prior`, `distance_to_truth`; `sd`, root mean square over pixels of the posterior's standard
-        deviation, `sd_over_prior`, the same in units of the prior's; `rmse` of the posterior mean; and `error_over_sd`,
-        the error of the mean in units of what the samples claim (1 for a posterior that is right).
+        deviation; `sd_over_prior`, the same in units of the prior's; `rmse` of the posterior mean; and `error_over_sd`,
+        the error of the mean in units of the spread of the samples (1 for a correct posterior).
     """
     x, z, t = (np.asarray(v, dtype=float).reshape(len(v), -1) for v in (samples, prior, truth[None]))
     n, apart, far = len(x), within(z), mean_distance(z, t)

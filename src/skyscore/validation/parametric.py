@@ -3,8 +3,8 @@ r"""A parametric source: an elliptical Gaussian blob with six parameters, and it
 .. math:: M(\theta) = A \exp\!\Big[-\tfrac12 d^\top R \, d\Big], \qquad R = s^{-2} \exp \begin{pmatrix}
     2 e_1 & 2 e_2 \\ 2 e_2 & -2 e_1 \end{pmatrix}, \qquad d = (x - x_0, y - y_0)
 
-with parameters :math:`\theta = (\ln A, x_0, y_0, \ln s, e_1, e_2)`: the matrix exponential keeps R positive for any
-ellipticity. Samplers see :math:`u = (\theta - \theta_0) / \sigma_\theta`, whose prior is N(0, 1) in every component.
+with parameters :math:`\theta = (\ln A, x_0, y_0, \ln s, e_1, e_2)`. The matrix exponential keeps R positive for any
+ellipticity. Samplers use :math:`u = (\theta - \theta_0) / \sigma_\theta`, whose prior is N(0, 1) in every component.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Blob", "Linearised", "fisher_root"]
 
 
 class Blob:
-    """Creates the model on `pixels` x `pixels`, its centre in the middle.
+    """Creates the model on `pixels` x `pixels`, with its centre in the middle.
 
     Arguments:
         amplitude: median of A under the prior, in units of the noise's core.
@@ -33,20 +33,20 @@ class Blob:
         self.y, self.x = torch.meshgrid(axis, axis, indexing="ij")
 
     def parameters(self, u: Tensor) -> Tensor:
-        """theta, shape of u = `(..., 6)`."""
+        """theta, in the shape of u, `(..., 6)`."""
         return self.middle.to(u) + self.sigma.to(u) * u
 
     def __call__(self, u: Tensor) -> Tensor:
         """Images `(B, h, w)` of u `(B, 6)`, differentiable."""
         log_a, x0, y0, log_s, e1, e2 = (p[:, None, None] for p in self.parameters(u).T)
         dx, dy = self.x.to(u) - x0, self.y.to(u) - y0
-        e = (e1**2 + e2**2 + 1e-12).sqrt()  # smooth at the round blob
+        e = (e1**2 + e2**2 + 1e-12).sqrt()  # the small term keeps it smooth for a round blob
         even, odd = torch.cosh(2 * e), torch.sinh(2 * e) / e
         form = even * (dx**2 + dy**2) + odd * (e1 * (dx**2 - dy**2) + 2 * e2 * dx * dy)
         return torch.exp(log_a - 0.5 * form * torch.exp(-2 * log_s))
 
     def jacobian(self, u: Tensor) -> Tensor:
-        """dM/du, `(B, h, w, 6)`, column by column."""
+        """dM/du, `(B, h, w, 6)`, computed column by column."""
         columns = [
             torch.func.jvp(self, (u,), (unit.expand_as(u),))[1] for unit in torch.eye(u.shape[1]).to(u)
         ]
@@ -54,21 +54,23 @@ class Blob:
 
 
 class Linearised:
-    """Creates M(0) + J u of a model around the prior's middle: under Gaussian noise its posterior is Gaussian."""
+    """Creates M(0) + J u, a model linearised at the prior's mean: under Gaussian noise its posterior is Gaussian."""
 
     def __init__(self, model: Blob):
         u = torch.zeros(1, len(model.names), dtype=torch.float64)
         self.names, self.start, self.J = model.names, model(u)[0], model.jacobian(u)[0]
 
     def __call__(self, u: Tensor) -> Tensor:
+        """Images `(B, h, w)` of u `(B, D)`."""
         return self.start.to(u) + torch.einsum("hwd,bd->bhw", self.J.to(u), u)
 
     def jacobian(self, u: Tensor) -> Tensor:
+        """dM/du, `(B, h, w, D)`, the same for all u."""
         return self.J.to(u).expand(len(u), *self.J.shape)
 
 
 def fisher_root(model, u: Tensor, precision: Tensor) -> Tensor:
-    """L with L L' = (J' P J + 1)^-1 at each u `(B, D)`, shape `(B, D, D)`: the posterior's covariance, nearly.
+    """L with L L' = (J' P J + 1)^-1 at each u `(B, D)`, shape `(B, D, D)`: approximately the posterior covariance.
 
     Arguments:
         precision: P of the noise, `(M, M)`.

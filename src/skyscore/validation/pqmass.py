@@ -1,9 +1,10 @@
-r"""PQMass: are two sets of images draws from one distribution?
+"""PQMass: are two sets of images drawn from the same distribution?
 
-Space is cut into the Voronoi cells of reference points drawn from both sets, and the counts of both in the cells are
-compared by Pearson's chi2, averaged over many tessellations. The p-value is by permutation, the same statistic with
-labels shuffled: the chi2 of different tessellations of one pair of sets are correlated, so their mean is no chi2
-variable. Distances are computed once for all tessellations and shuffles; tests hold the chi2 against the `pqm` package.
+Space is divided into the Voronoi cells of reference points drawn from both sets. The counts of both sets in the cells
+are compared by Pearson's chi2, averaged over many tessellations. The p-value comes from permutations, the same
+statistic with shuffled labels: the chi2 of different tessellations of one pair of sets are correlated, so their mean
+does not follow a chi2 distribution. Distances are computed once for all tessellations and shuffles. Tests compare the
+chi2 with the `pqm` package.
 
 Reference: Lemos et al. (2024), arXiv:2402.04355.
 """
@@ -25,21 +26,28 @@ def cells(
     assigned = np.empty((tessellations, len(points)), np.int32)
     for row in assigned:
         chosen = generator.choice(len(points), references, replace=False)
-        row[:] = (length[chosen] - 2 * product[:, chosen]).argmin(
-            1
-        )  # squared distance up to the point's own length
+        # squared distance up to the length of the point itself
+        row[:] = (length[chosen] - 2 * product[:, chosen]).argmin(1)
         row[chosen] = -1
     return assigned
 
 
 def divides(row: np.ndarray) -> bool:
-    """Whether the points are in more than one cell. In many dimensions the most central image may draw them all, and
-    such a tessellation says nothing, whoever belongs to which set."""
+    """Whether the points are in more than one cell.
+
+    In many dimensions the most central image may attract all points. Such a tessellation contains no information.
+    """
     return len(np.unique(row[row >= 0])) > 1
 
 
 def chi2(assigned: np.ndarray, first: np.ndarray, references: int) -> np.ndarray:
-    """Pearson's two-sample chi2 per degree of freedom of each tessellation, given who belongs to the first set."""
+    """Pearson's two-sample chi2 per degree of freedom of each tessellation.
+
+    Arguments:
+        assigned: cell of each point, see :func:`cells`.
+        first: which points belong to the first set.
+        references: number of cells.
+    """
     values = np.empty(len(assigned))
     for t, row in enumerate(assigned):
         use = row >= 0
@@ -67,22 +75,28 @@ def pqmass(
     Arguments:
         x, y: shapes `(n, ...)` and `(m, ...)`, images of equal size.
         references: reference points per tessellation, at most a tenth of each set.
-        retessellations: tessellations averaged over, but for those with all images in one cell.
-        permutations: shuffles of the labels behind the p-value.
+        retessellations: number of tessellations; those with all images in one cell are not averaged.
+        permutations: shuffles of the labels for the p-value.
 
     Returns:
-        `chi2_dof`: mean over tessellations (1 if the distributions agree); `chi2_dof_error`: its scatter when they do
-        (from the shuffles); `p_value`: share of shuffles at least as far, `(1 + #) / (1 + permutations)`.
+        `chi2_dof`: mean over tessellations (1 if the distributions agree); `chi2_dof_error`: its scatter if they agree
+        (from the shuffles); `chi2_dof_null`: its mean over the shuffles; `p_value`: fraction of shuffles at least as
+        far, `(1 + #) / (1 + permutations)`.
 
     Raises:
-        ValueError: if the images differ in size, there are too few for the references, or none of the tessellations
-            divides them.
+        ValueError: if the images differ in size, are too few for the references, or are not divided by any
+            tessellation.
     """
     x, y = (np.asarray(s, np.float64).reshape(len(s), -1) for s in (x, y))
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"pqmass: images of {x.shape[1]} and {y.shape[1]} pixels cannot be compared")
+        raise ValueError(
+            f"pqmass: images of {x.shape[1]} and {y.shape[1]} pixels cannot be compared; give images of equal size"
+        )
     if references > 0.1 * (len(x) + len(y)):
-        raise ValueError(f"pqmass: {references} references need at least {5 * references} images in each set")
+        raise ValueError(
+            f"pqmass: {references} references need at least {5 * references} images in each set; give more images or "
+            "fewer references"
+        )
     generator = np.random.default_rng(seed)
     points = np.concatenate([x, y])
     first = np.arange(len(points)) < len(x)
@@ -90,7 +104,7 @@ def pqmass(
     assigned = assigned[[divides(row) for row in assigned]]
     if not len(assigned):
         raise ValueError(
-            f"pqmass: all images are in one cell of each of {retessellations} tessellations; take more references"
+            f"pqmass: all images are in one cell of each of {retessellations} tessellations; use more references"
         )
     value = chi2(assigned, first, references).mean()
     null = np.array(

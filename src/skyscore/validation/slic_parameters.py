@@ -1,18 +1,19 @@
-r"""SLIC on parameters: many small fits at once, under a learned noise, and their coverage.
+r"""SLIC on parameters: many small fits at once under a learned noise, and their coverage.
 
-Simulation i is a source with parameters from the prior under a realisation of the noise. Its posterior
+Simulation i is a source with parameters from the prior plus a realisation of the noise. Its posterior
 
 .. math:: \nabla_u \log p(u \mid y) = -u - J_M(u)^\top s_Q(y - M(u))
 
-(minus: see :mod:`skyscore.likelihoods.score`) is sampled by MALA whose Metropolis test is a line integral of this
-score; all chains of all simulations are one batch. Coverage is by TARP with the posterior's own mean as the reference:
-how often balls around the estimate, drawn to hold a share of the samples, hold the truth. The mean is of the samples
-themselves, which are nearer to it than the truth by about 1 / S in the squared distance: all likelihoods alike.
+(for the minus see :mod:`skyscore.likelihoods.score`) is sampled by MALA whose Metropolis test is a line integral of
+this score. All chains of all simulations form one batch. Coverage is measured by TARP with the posterior's own mean as
+the reference: how often balls around the estimate that contain a given fraction of the samples contain the truth. The
+mean is that of the samples themselves, which are nearer to it than the truth by about 1 / S in the squared distance;
+this is the same for all likelihoods.
 
 Controls, with the same code on fewer pixels: Gaussian noise and a linear model, whose posterior is known in closed
-form; Student-t noise, whose density is known, by the density and by its score alone. The Gaussian likelihood (mean and
-covariance as measured) and that of a noise map (independent pixels, clipped variance) see the same data as the learned
-one.
+form; Student-t noise, whose density is known, sampled by the density and by its score alone. The Gaussian likelihood
+(measured mean and covariance) and that of a noise map (independent pixels, clipped variance) use the same data as the
+learned one.
 
 References: Legin et al. (2023), arXiv:2302.03046; Lemos et al. (2023), arXiv:2302.03026 (TARP).
 """
@@ -20,6 +21,7 @@ References: Legin et al. (2023), arXiv:2302.03046; Lemos et al. (2023), arXiv:23
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,12 +45,12 @@ __all__ = [
     "summary",
 ]
 
-CLIP = 4.0  # robust standard deviations, of the noise map
-NU, SCALE = 3.0, 0.8  # of the Student-t control
-ROBUST = (2.0, 1.0)  # degrees of freedom and scale of the law that leads chains to their start
-COARSE = 3.0  # level of the early burn-in over that of the samples
+CLIP = 4.0  # clipping of the noise map, in robust standard deviations
+NU, SCALE = 3.0, 0.8  # degrees of freedom and scale of the Student-t control
+ROBUST = (2.0, 1.0)  # degrees of freedom and scale of the law from which the chains get their start
+COARSE = 3.0  # noise level of the early burn-in over that of the samples
 CONTROL_PIXELS = 16  # on a side
-LONGER = 2  # chains under laws that cost next to nothing are so many times longer
+LONGER = 2  # factor on the length of chains under laws that cost almost nothing
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Fits:
     Attributes:
         u: samples `(N, S, D)`, in units of the prior's sigma.
         last: final states of the chains, `(N, C, D)`.
-        acceptance: share of proposals taken, mean over chains.
+        acceptance: fraction of accepted proposals, mean over chains.
         rhat: split potential scale reduction, mean over simulations and parameters.
     """
 
@@ -69,15 +71,17 @@ class Fits:
 
     @property
     def mean(self) -> Tensor:
+        """Posterior means `(N, D)`."""
         return self.u.mean(1)
 
     @property
     def sd(self) -> Tensor:
+        """Posterior standard deviations `(N, D)`."""
         return self.u.std(1)
 
 
 def evaluations(s: dict) -> int:
-    """Evaluations of the network behind the fits under the learned likelihood."""
+    """Number of network evaluations for the fits under the learned likelihood."""
     return s["simulations"] * s["chains"] * 2 * (s["burn"] + s["steps"] + 5)
 
 
@@ -97,7 +101,7 @@ def posterior(law, model, data: Tensor):
 
 
 def start_of(law, model, data: Tensor, chains: int, g: torch.Generator, draws: int = 200) -> Tensor:
-    """Starting points `(N, C, D)`: draws from the prior, chosen by the likelihood, tempered so that they lie apart."""
+    """Starting points `(N, C, D)`: draws of the prior, chosen by a tempered likelihood so that they are spread out."""
     u = torch.randn(draws, len(model.names), generator=g)
     images = model(u)
     log_w = torch.stack([law.log_prob(y - images) for y in data.float()])
@@ -120,17 +124,23 @@ def fit(
     progress: bool = False,
     name: str = "",
 ) -> Fits:
-    """Chains for data `(N, h, w)` from `start` `(N, C, D)`; half-way through the burn-in their mass matrix is renewed.
+    """Chains for data `(N, h, w)` from `start` `(N, C, D)`; the mass matrix is renewed half-way through the burn-in.
 
     Arguments:
         law: of the noise (:mod:`skyscore.validation.noise_laws`).
         precision: of the noise or its core, for the mass matrix, `(M, M)`.
-        density: whether the Metropolis test uses the law's density, not line integrals.
+        burn, steps, thin: burn-in, kept length and thinning of the chains.
+        density: whether the Metropolis test uses the law's density instead of line integrals.
     """
     N, C, D = start.shape
     score, log_prob = posterior(law, model, data.repeat_interleave(C, 0).float())
-    options = {"log_prob": log_prob if density else None, "generator": generator, "progress": progress}
-    x, half = start.reshape(N * C, D).float(), burn // 2  # single precision: of log p, 1e-4 is enough
+    options: dict[str, Any] = {
+        "log_prob": log_prob if density else None,
+        "generator": generator,
+        "progress": progress,
+    }
+    # single precision: an error of 1e-4 in log p is acceptable
+    x, half = start.reshape(N * C, D).float(), burn // 2
     if half:
         mass = fisher_root(model, x, precision)
         x = mala(score, x, steps=1, burn=half, mass=mass, desc=f"{name}, burn-in", **options).x[-1]
@@ -141,7 +151,7 @@ def fit(
 
 
 def split_rhat(u: Tensor) -> float:
-    """Gelman & Rubin's statistic of half chains, of u `(N, C, kept, D)`: mean over simulations and parameters."""
+    """Gelman & Rubin's statistic of half chains, for u `(N, C, kept, D)`: mean over simulations and parameters."""
     half = u.shape[2] // 2
     if half < 2:
         return float("nan")
@@ -151,6 +161,7 @@ def split_rhat(u: Tensor) -> float:
 
 
 def longer(s: dict) -> dict:
+    """Settings of the longer chains under laws that cost almost nothing."""
     return {"burn": LONGER * s["burn"], "steps": LONGER * s["steps"], "thin": LONGER * s["thin"]}
 
 
@@ -161,8 +172,8 @@ def learned_and_gaussian(
 
     Arguments:
         noise: the noise model (`denoise`), on `device`.
-        realisations: noise that its training never saw, `(n, 1, h, w)`: the first `simulations` are in the data, the
-            others are what the Gaussians are measured on.
+        realisations: noise that was not used in its training, `(n, 1, h, w)`: the first `simulations` are added to the
+            data, the Gaussians are measured on the others.
         s: settings `simulations`, `chains`, `burn`, `steps`, `thin`, `level`, `amplitude`, `size`.
 
     Returns:
@@ -175,18 +186,19 @@ def learned_and_gaussian(
     data = model(truth) + images[:N]
     gaussian, independent = measured_gaussian(blank), noise_map(blank, CLIP)
     learned = LearnedLaw(noise, s["level"], device)
-    cheap, options = {**longer(s), "density": True}, {"generator": g, "progress": progress}
+    cheap: dict[str, Any] = {**longer(s), "density": True}
+    options: dict[str, Any] = {"generator": g, "progress": progress}
     start = start_of(gaussian, model, data, s["chains"], g)
     fits = {
         "gaussian": fit(gaussian, model, data, start, gaussian.precision, name="gaussian", **cheap, **options)
     }
     core, start = independent.precision, fits["gaussian"].last
     fits["independent"] = fit(independent, model, data, start, core, name="noise map", **cheap, **options)
-    # hits catch Gaussian fits: chains of the learned likelihood start where a law with heavy tails has led them
+    # particle hits attract Gaussian fits, so chains of the learned likelihood start from a fit with heavy tails
     robust = StudentLaw(*ROBUST)
     start = start_of(robust, model, data, s["chains"], g)
     start = fit(robust, model, data, start, core, name="start", **cheap, **options).last
-    # the first half of the burn-in is at a coarser level, where residuals far from noise have a smoother score
+    # the first half of the burn-in uses a coarser level, where the score of residuals far from noise is smoother
     coarse, half = LearnedLaw(noise, COARSE * s["level"], device), s["burn"] // 2
     early = {"burn": half, "steps": 1, "thin": 1, "name": "learned, coarse", **options}
     start = fit(coarse, model, coarse.diffuse(data, g), start, core, **early).last
@@ -196,7 +208,10 @@ def learned_and_gaussian(
 
 
 def student_control(s: dict, seed: int, progress: bool = False) -> tuple[dict[str, Fits], Tensor]:
-    """Student-t noise: by its density, by its score alone, and under the Gaussian of the same variance; and true u."""
+    """Fits under Student-t noise, and true u `(N, D)`.
+
+    The fits use its density, its score alone, and the Gaussian of the same variance.
+    """
     N, g, pixels = s["simulations"], torch.Generator().manual_seed(seed), CONTROL_PIXELS
     model = Blob(pixels, s["amplitude"], s["size"])
     law, variance = StudentLaw(NU, SCALE), SCALE**2 * NU / (NU - 2)
@@ -214,7 +229,9 @@ def student_control(s: dict, seed: int, progress: bool = False) -> tuple[dict[st
 def linear_control(
     realisations: np.ndarray, s: dict, seed: int, progress: bool = False
 ) -> tuple[Fits, Tensor, Tensor, Tensor]:
-    """Gaussian noise with its analytic score, a linear model: chains, true u, exact mean and deviation `(N, D)`."""
+    """Gaussian noise with its analytic score and a linear model: chains, true u, exact mean and standard deviation `(N,
+    D)`.
+    """
     N, g = s["simulations"], torch.Generator().manual_seed(seed)
     images = torch.from_numpy(np.asarray(realisations[:, 0, :CONTROL_PIXELS, :CONTROL_PIXELS], float))
     law, model = measured_gaussian(images), Linearised(Blob(images.shape[-1], s["amplitude"], s["size"]))
@@ -231,13 +248,13 @@ def linear_control(
 
 
 def coverage(fits: Fits, truth: Tensor, scale: Tensor, seed: int = 0):
-    """TARP of the samples around their mean, distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
+    """TARP of the samples around their mean, with distances in units of `scale` `(D,)`; see `tarp.Coverage`."""
     samples, t, r = (v / scale for v in (fits.u.transpose(0, 1), truth, fits.mean))
     return tarp(samples.numpy(), t.numpy(), r.numpy(), seed=seed)
 
 
 def summary(fits: Fits, truth: Tensor, scale: Tensor, width: Tensor) -> tuple[dict, dict]:
-    """Numbers and coverage curve of one likelihood's fits, as of `coverage`; widths relative to `width` (N, D)."""
+    """Numbers and coverage curve of the fits under one likelihood; widths are relative to `width` (N, D)."""
     curve, z = coverage(fits, truth, scale), (fits.mean - truth) / fits.sd
     numbers = {
         "tarp_deviation": curve.mean_deviation,
@@ -252,7 +269,7 @@ def summary(fits: Fits, truth: Tensor, scale: Tensor, width: Tensor) -> tuple[di
 
 
 def example(fits: dict[str, Fits], truth: Tensor, data: Tensor, model) -> dict:
-    """The simulation that two likelihoods disagree about more than 90 per cent: images and draws of both."""
+    """Images and draws of the simulation at the 90 % quantile of the disagreement between the two likelihoods."""
     gap = ((fits["learned"].mean - fits["gaussian"].mean) / fits["gaussian"].sd).norm(dim=1)
     i = int(gap.argsort()[int(0.9 * (len(gap) - 1))])
     clean = model(truth[i : i + 1])[0]

@@ -1,15 +1,15 @@
-"""A stand-in for conda, for tests only: environments linked out of the one that is installed, sealed from it.
+"""A stand-in for conda, for tests only: it links environments out of the installed one and seals them from it.
 
-It answers the calls that Snakemake makes. `conda env create` makes a virtual environment and links into it the files
-of the distributions that the YAML names (conda's names turned into pip's by the map in tests/system/test_envs.py)
-and of what
-their metadata says they depend on, nothing else: no network, no copy, seconds. Every pin must be the version installed.
+It answers the calls that Snakemake makes. `conda env create` makes a virtual environment and links into it the files of
+the distributions that the YAML names, and of those that their metadata require, and nothing else. This takes seconds
+and needs no network. tests/helpers/environments.py maps conda's names to pip's. Every pin must be the version that is
+installed.
 
-Snakemake appends its own search path to that of every Python script, so that a package which an environment lacks
-would silently come from Snakemake's. Environments made here do not look there, but for Snakemake's own modules, which
-its preamble imports. With real conda they do: a missing package fails here and may not fail there.
+Snakemake appends its own search path to that of every Python script, so a package that an environment lacks would come
+from Snakemake's environment without a word. Environments made here look there only for Snakemake's own modules, which
+its preamble imports. With real conda a missing package may not fail; here it does.
 
-Not imitated: channels, the solver, packages that are no Python distributions, compiled variants.
+It does not imitate channels, the solver, packages that are no Python distributions, and compiled variants.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-VERSION = "26.1.0"  # what it passes for: Snakemake asks for 24.7.1 or newer
+VERSION = "26.1.0"  # that it reports; Snakemake asks for 24.7.1 or newer
 
-SEAL = '''"""Made by the stand-in for conda: what only Snakemake's own environment holds is not there."""
+SEAL = '''"""Made by the stand-in for conda: hides the packages that only Snakemake's own environment holds."""
 
 import os
 import sys
@@ -57,7 +57,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Sealed
 
 
 class Refused(Exception):
-    """What conda would refuse; the message is its line."""
+    """conda would refuse this; the message is the line that it would print."""
 
 
 def closure(names: set[str]) -> dict[str, metadata.Distribution]:
@@ -107,8 +107,8 @@ def create(file: Path, prefix: Path) -> None:
     """
     import yaml
 
-    sys.path.insert(0, str(HERE.parent))
-    from tests.system.test_envs import pins
+    sys.path.insert(0, str(HERE.parents[2]))
+    from tests.helpers.environments import pins
 
     python = f"python ={sys.version_info.major}.{sys.version_info.minor}"
     if python not in yaml.safe_load(file.read_text())["dependencies"]:
@@ -147,7 +147,7 @@ def main(arguments: list[str]) -> None:
         case ["env", "create", *rest]:
             try:
                 create(option(rest, "--file"), option(rest, "--prefix"))
-            except (Refused, AssertionError) as error:
+            except (Refused, ValueError) as error:
                 sys.exit(f"{error}")
         case ["clean", *_]:
             pass

@@ -1,15 +1,13 @@
-"""Every rule runs with what its own environment holds: `--use-conda` with a stand-in for conda (see linked.py).
+"""A rule runs with the packages of its own environment only: `--use-conda` with a stand-in for conda (see linked.py).
 
-Not tested here: that the pins exist on conda-forge and resolve together, which needs a network and conda.
-`make test-conda` runs the whole `test` configuration in this way.
+Not tested: that the pins exist on conda-forge and resolve together, which needs a network and conda. `make test-conda`
+runs the whole `test` configuration in this way (run_on_conda.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import subprocess
 import sys
 import threading
@@ -19,31 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.workflow import OVERLAYS, jobs
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-ASKED = {tuple(re.findall(r"python =([\d.]+)", path.read_text())) for path in (ROOT / "envs").glob("*.yaml")}
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-pytestmark = pytest.mark.skipif(
-    {(PYTHON,)} != ASKED,
-    reason=f"the environments ask for another Python than this {PYTHON}, the only one here",
-)
-
-
-@pytest.fixture
-def conda(monkeypatch):
-    """The stand-in is the `conda` that Snakemake finds, and starts with this Python."""
-    monkeypatch.setenv(
-        "PATH", os.pathsep.join([str(HERE / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-    )
-    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+from tests.helpers.environments import normal, pins
+from tests.helpers.workflow import OVERLAYS, ROOT, jobs
 
 
 @pytest.fixture
 def served(tmp_path, workflow, monkeypatch):
-    """A file on a server of this machine, the only row of the copy's table of data sets; gives its path under data/."""
+    """A file on a server of this machine, the only row of the copy's table of data sets; returns its path in data/."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "file").write_bytes(content := b"content")
@@ -100,7 +80,7 @@ def test_a_package_that_an_environment_lacks_is_not_lent_by_snakemake(snakemake,
 
 
 def create(path: Path, prefix: Path) -> subprocess.CompletedProcess:
-    """As Snakemake calls it."""
+    """Creates an environment by the command that Snakemake uses."""
     command = [
         "conda",
         "env",
@@ -124,7 +104,7 @@ def create(path: Path, prefix: Path) -> subprocess.CompletedProcess:
         ("numpy ==2.4.6", "numpy", "numpy is not pinned to one version"),
     ],
 )
-def test_what_cannot_be_had_is_refused(conda, tmp_path, old, new, answer):
+def test_an_environment_that_cannot_be_made_is_refused(conda, tmp_path, old, new, answer):
     text = (ROOT / "envs" / "validate.yaml").read_text()
     assert old in text
     (tmp_path / "wrong.yaml").write_text(text.replace(old, new))
@@ -134,7 +114,7 @@ def test_what_cannot_be_had_is_refused(conda, tmp_path, old, new, answer):
     assert not (tmp_path / "environment").exists()
 
 
-def test_an_environment_holds_what_its_file_says_and_what_that_needs(conda, tmp_path):
+def test_an_environment_holds_the_packages_of_its_file_and_their_requirements(conda, tmp_path):
     done = create(ROOT / "envs" / "validate.yaml", tmp_path / "environment")
     assert done.returncode == 0, done.stderr
     code = """
@@ -156,4 +136,6 @@ except ModuleNotFoundError as error:
     assert Path(place).is_relative_to(tmp_path)
     assert refusal == "No module named 'pandas'"
     assert absent
-    assert held == ["PyYAML", "h5py", "numpy", "scipy"]
+    assert {normal(name) for name in held} == set(
+        pins(ROOT / "envs" / "validate.yaml")
+    )  # they require no others

@@ -1,13 +1,13 @@
 #!/bin/bash
-# A SLURM of one node, as the first process of its own namespaces: when it ends, however it ends, every daemon ends with
-# it, and nothing that it changes (host name, /etc/hosts, /etc/slurm, the network) is seen outside.
-#   unshare --mount --uts --net --pid --mount-proc --fork --kill-child tests/slurm/node.sh FOLDER
+# Starts a SLURM of one node as the first process of its own namespaces. When this process ends, in whatever way, every
+# daemon ends with it. Its changes (host name, /etc/hosts, /etc/slurm, the network) cannot be seen from outside.
+#   unshare --mount --uts --net --pid --mount-proc --fork --kill-child tests/system/slurm/node.sh FOLDER
 # Needs root and the Debian packages slurm-wlm and munge. FOLDER/up appears when jobs can be submitted.
 set -euo pipefail
 folder=$1
 mkdir -p "$folder"/{etc,state,spool,munge}
 hostname node
-# the only device of this network, with an address besides 127.0.0.1, which alone counts as none when names are resolved
+# the only device of this network; it needs a second address, since 127.0.0.1 alone does not count when names are resolved
 ip link set lo up
 ip address add 10.0.0.1/32 dev lo
 printf '127.0.0.1 localhost\n10.0.0.1 node\n' >"$folder/hosts"

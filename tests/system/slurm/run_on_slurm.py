@@ -1,9 +1,9 @@
-"""profiles/slurm on a real SLURM of one node, brought up for the purpose: `make test-slurm`, not part of `make test`.
+"""profiles/slurm on a real SLURM of one node that is started for the test: `make test-slurm`, not part of `make test`.
 
-One run of a part of the `test` configuration (a certificate and a figure of the lens, a posterior of the convergence
-map) lives through what happens on clusters: its main process is killed and started again, jobs run out of memory, one
-is cancelled by hand, one cannot succeed. Each test asks SLURM's own record about one of these. GPUs are devices that do
-nothing, except to be counted, reserved and shown to jobs.
+One run makes a part of the `test` configuration: a certificate and a figure of the lens, and a posterior of the
+convergence map. It meets what happens on clusters: its main process is killed and started again, jobs run out of
+memory, one job is cancelled by hand, one cannot succeed. Each test reads SLURM's own record of one of these events. The
+GPUs are devices that do nothing; SLURM counts them, reserves them and shows them to jobs.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.helpers.workflow import OVERLAYS, copy_workflow
+from tests.helpers.workflow import LIMIT, OVERLAYS, ROOT, clean_environment, copy_workflow, run_snakemake
 
 PACKAGES = {"slurm-wlm": "slurmctld", "munge": "munged", "iproute2": "ip"}
 WITH_GPU = {"train_prior", "sample_prior", "sample", "sample_ensemble"}
@@ -57,7 +58,7 @@ class Cluster:
     def ask(self, *command: str) -> str:
         """What a command says."""
         done = self.start(*command, stdout=subprocess.PIPE)
-        answer, _ = done.communicate(timeout=30)
+        answer, _ = done.communicate(timeout=LIMIT)
         assert done.returncode == 0, command
         return answer
 
@@ -82,11 +83,12 @@ def processes_of(namespace: str) -> list[str]:
     return found
 
 
-def until(condition, seconds: float, what: str):
-    """Waits for a condition and gives back its value."""
-    end = time.monotonic() + seconds
+def until(condition, what: str, process: subprocess.Popen | None = None):
+    """Waits for a condition and returns its value; fails if a process that has to run meanwhile ends."""
+    end = time.monotonic() + LIMIT
     while not (value := condition()):
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        assert time.monotonic() < end, f"{what}: not within {LIMIT} s"
+        assert process is None or process.poll() is None, f"{what}: the run has ended before"
         time.sleep(0.5)
     return value
 
@@ -95,7 +97,7 @@ def until(condition, seconds: float, what: str):
 def slurm():
     """A cluster that ends with this block, or with this process if that is killed."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("bringing up a SLURM takes root on Linux")
+        pytest.skip("only root on Linux can start a SLURM")
     if missing := [package for package, program in PACKAGES.items() if shutil.which(program) is None]:
         pytest.skip(f"not installed: {' '.join(missing)} (Debian: apt-get install --no-install-recommends)")
     spaces = ["unshare", "--mount", "--uts", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
@@ -109,7 +111,7 @@ def slurm():
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        until(lambda: (folder / "up").exists() or parent.poll() is not None, 30, "SLURM comes up")
+        until(lambda: (folder / "up").exists() or parent.poll() is not None, "SLURM starts")
         assert parent.poll() is None, (folder / "log").read_text()
         pid = int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text())
         yield Cluster(folder, pid)
@@ -126,21 +128,20 @@ def cluster():
 
 
 class Story:
-    """The run that all tests look at: its folder, what was there when its main process was killed, what it said."""
+    """The run that all tests look at: its folder, its files when its main process was killed, what it printed."""
 
     def __init__(self, cluster: Cluster, folder: Path):
         self.cluster, self.folder, self.results = cluster, folder, folder / "results" / "test"
 
     def snakemake(self, *options: str) -> subprocess.Popen:
         """Starts a main process with the profile as it is shipped, and polling fit for jobs of seconds."""
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with open(self.folder / "said", "w") as said:
             return self.cluster.start(
                 "env", "-C", str(self.folder), sys.executable, "-m", "snakemake",
                 *(f"results/test/{target}" for target in TARGETS), *OVERLAYS["test"],
                 "--workflow-profile", "profiles/slurm", "--slurm-partition-config", "profiles/slurm/partitions.yaml",
                 "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "5", *options,
-                stdout=said, stderr=said, env=environment,
+                stdout=said, stderr=said, env=clean_environment(),
             )  # fmt: skip
 
     def said(self) -> str:
@@ -156,30 +157,30 @@ def story(cluster, tmp_path_factory) -> Story:
     story = Story(cluster, copy_workflow(tmp_path_factory.mktemp("run")))
     rules = story.folder / "workflow" / "rules" / "prepare.smk"
     text = rules.read_text()
-    assert text.count("growing(4000, images)") == 1
-    rules.write_text(text.replace("growing(4000, images)", f"growing({TOO_LITTLE})"))
+    assert text.count("memory(4000, plan.needs.images)") == 1
+    rules.write_text(text.replace("memory(4000, plan.needs.images)", f"memory({TOO_LITTLE})"))
     (story.folder / "weights" / "kappa16.safetensors").write_bytes(b"no weights")
 
     first = story.snakemake()
     try:
-        until(lambda: story.running("sample_prior"), 300, "the first prior is learned")
+        until(lambda: story.running("sample_prior"), "the first prior is learned", first)
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         story.first_said = story.said()
     # the jobs of a main process that is gone go on; they must not write beside those of the next
     cluster.ask("scancel", "--name", re.search(r"SLURM run ID: (\S+)", story.first_said)[1])
-    until(lambda: not cluster.ask("squeue", "--noheader"), 30, "the jobs left over end")
+    until(lambda: not cluster.ask("squeue", "--noheader"), "the jobs left over end")
     finished = [story.results / name for name in FINISHED]
     story.before = {path: path.stat().st_mtime_ns for path in finished}
     story.submitted_before = len(cluster.jobs())
-    assert story.snakemake("--unlock").wait(300) == 0, story.said()
+    assert story.snakemake("--unlock").wait(LIMIT) == 0, story.said()
 
     second = story.snakemake()
     try:
-        story.cancelled = until(lambda: story.running("sample"), 300, "sampling begins")[0]
+        story.cancelled = until(lambda: story.running("sample"), "sampling begins", second)[0]
         cluster.ask("scancel", story.cancelled)
-        story.returned = second.wait(600)
+        story.returned = second.wait(LIMIT)
     finally:
         if second.poll() is None:
             os.killpg(second.pid, signal.SIGKILL)
@@ -237,15 +238,46 @@ def test_a_job_cancelled_by_hand_does_not_hang_the_run(story):
     assert "status is: 'CANCELLED'" in story.said()
 
 
-def test_quick_jobs_of_a_chain_share_an_allocation(story):
-    """Two jobs in place of seven; the tests of a certificate take turns: 4 x 30 + 5 minutes, and the memory of one."""
+def groups() -> dict[str, str]:
+    """The profile's groups, `{rule: group}`."""
+    return yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())["groups"]
+
+
+def requests(folder: Path, target: str) -> dict[str, dict[str, int]]:
+    """What the jobs of a target ask for in a dry run, `{rule: {resource: amount}}`.
+
+    Snakemake prints it for rules without a message only, so messages are deleted from the rules in this folder.
+    """
+    for path in (folder / "workflow" / "rules").glob("*.smk"):
+        path.write_text(re.sub(r"^ {4}message:\n.*\n", "", path.read_text(), flags=re.MULTILINE))
+    options = ["--workflow-profile", "profiles/slurm", *OVERLAYS["test"]]
+    printed = run_snakemake("-n", f"results/test/{target}", *options, cwd=folder).stdout
+    jobs = re.findall(
+        r"^ *(?:local)?rule (\w+):$(.*?)^ *resources: (.*?)$", printed, re.MULTILINE | re.DOTALL
+    )
+    return {
+        rule: {
+            "threads": int((re.findall(r"threads: (\d+)", rest) or [1])[0]),
+            **{name: int(amount) for name, amount in re.findall(r"(\w+)=(\d+)(?=,|$)", resources)},
+        }
+        for rule, rest, resources in jobs
+    }
+
+
+def test_quick_jobs_of_a_chain_share_an_allocation(story, tmp_path):
+    """Two jobs in place of seven. The tests of a certificate take turns: the time of all, the memory of the largest."""
     certificate, figure = (
         [job for job in story.cluster.jobs() if job["rule"].startswith(group)]
         for group in ("certificate_", "posterior_")
     )
     assert [job["JobState"] for job in certificate + figure] == ["COMPLETED", "COMPLETED"]
+    each = requests(copy_workflow(tmp_path), TARGETS[0])
+    members = [each[rule] for rule, group in groups().items() if group == "certificate"]
+    minutes = sum(member["runtime"] for member in members)
+    assert len(members) == 5 and minutes > max(member["runtime"] for member in members)
     asked = [certificate[0][key] for key in ("NumCPUs", "MinMemoryNode", "TimeLimit")]
-    assert asked == ["1", "4000M", "02:05:00"]
+    cores, memory = (max(member[key] for member in members) for key in ("threads", "mem_mb"))
+    assert asked == [f"{cores}", f"{memory}M", f"{minutes // 60:02}:{minutes % 60:02}:00"]
     assert not {job["rule"] for job in story.cluster.jobs()} & {"certify", "mira_ensemble", "residuals"}
 
 
@@ -255,8 +287,8 @@ def test_nothing_is_left_behind():
         namespace = os.readlink(f"/proc/{cluster.pid}/ns/pid")
         assert len(processes_of(namespace)) >= 4  # the shell, munged, slurmctld, slurmd
         cluster.ask("sbatch", "--wrap", "sleep 60", "--output", "/dev/null")
-        until(lambda: "RUNNING" in cluster.ask("squeue", "--format=%T"), 10, "the job runs")
+        until(lambda: "RUNNING" in cluster.ask("squeue", "--format=%T"), "the job runs")
         folder = cluster.folder
-    until(lambda: not processes_of(namespace), 5, "everything ends")
+    until(lambda: not processes_of(namespace), "everything ends")
     assert not folder.exists() and not Path("/etc/slurm/slurm.conf").exists()
     assert Path("/etc/hosts").read_text() == host

@@ -1,1 +1,1 @@
-"""Deconvolution: HST images at the resolution of JWST."""
+"""Deconvolution: HST images reconstructed at the resolution of JWST."""

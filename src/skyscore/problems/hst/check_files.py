@@ -1,6 +1,7 @@
-"""The image that no sampler sees: the sharp telescope's, cut and aligned on the scene; how images of both are read.
+"""Reads the held-out image of the sharp telescope, cut out and aligned with the scene, and the files of both
+telescopes.
 
-Nothing of it reaches the sampler: it is kept in the observation as a check, with its point-spread function and noise.
+No sampler uses this image: it is stored in the observation as a check, with its point-spread function and noise.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import numpy as np
 
 from skyscore import io
 from skyscore.operators.convolution import FWHM
-from skyscore.operators.interferometry import ARCSEC
 from skyscore.simulate.sky import Sky
 from skyscore.sky.frames import Frame, read_frame
 from skyscore.sky.wcs import EAST_LEFT, sky_cards
+from skyscore.units import ARCSEC
 
 from .alignment import (
     Place,
@@ -28,17 +29,17 @@ from .alignment import (
     read_wcs,
 )
 from .check_scores import noise_shares
-from .psf import REACH, Matched, match_width
+from .psf import HALF_WIDTH, Matched, match_width
 from .simulated import moffat_psf
 
 __all__ = ["Unseen", "brightness_unit", "coordinates", "matched", "observe_unseen", "read_psf"]
 
-FEWEST = 5  # sources that may move the images against each other, if by three errors; else the WCS stands
-ROTATED = 0.25  # most that a corner of the scene may be off by a rotation that is not followed [check pixel]
+FEWEST = 5  # sources needed to correct the alignment of the WCS, and only if the shift exceeds three errors
+ROTATED = 0.25  # largest shift of a corner of the scene by a rotation that is ignored [check pixel]
 
 
 class Unseen(NamedTuple):
-    """What an observation holds of the check: arrays, and attributes with `units`, `axes` and `numbers`."""
+    """The check as stored in an observation: arrays, and attributes with `units`, `axes` and `numbers`."""
 
     arrays: dict[str, np.ndarray]
     attrs: dict[str, Any]
@@ -47,13 +48,15 @@ class Unseen(NamedTuple):
 def coordinates(
     path: str, s: dict[str, Any], key: str, shape: tuple[int, int], off: Sequence[float] = (0.0, 0.0)
 ):
-    """World coordinates of an image of this shape whose pixels are s[key] (arcsec): its header's, or `centred`.
+    """World coordinates of an image of this shape with pixels of s[key] (arcsec).
+
+    They come from the header, or from `position` if the settings say `centred`.
 
     Arguments:
-        off: where the position is of a centred image, off its middle (x, y; arcsec).
+        off: offset of the position from the middle of a centred image (x, y; arcsec).
 
     Raises:
-        InputError: if its header has none, or pixels of another size than the setting `key` says.
+        InputError: if the header has none, or its pixel size differs from the setting `key`.
     """
     if s["centred"]:
         from astropy.io.fits import Header
@@ -62,18 +65,19 @@ def coordinates(
         middle = tuple((n + 1) / 2 + d / s[key] for n, d in zip(shape[::-1], off, strict=True))
         return WCS(Header(sky_cards(s["position"], s[key] / 3600 * EAST_LEFT, shape[0], middle)))
     wcs = read_wcs(path)
-    if abs(pixel_of(wcs) / s[key] - 1) > 1e-3:
+    size, expected = pixel_of(wcs), s[key]
+    if abs(size / expected - 1) > 1e-3:
         raise io.InputError(
-            f"{path}: pixels of {pixel_of(wcs):.5f} arcsec, the settings say {s[key]}; set {key} right"
+            f"{path}: the header gives pixels of {size:.5f} arcsec, but the setting {key} is {expected}; correct {key}"
         )
     return wcs
 
 
 def read_psf(files: dict[str, str], role: str) -> np.ndarray:
-    """A point-spread function, odd sides.
+    """Reads a point-spread function with odd sides.
 
     Raises:
-        InputError: for a role without a file, or an image that is no PSF.
+        InputError: for a role without a file, or an image that is not a PSF.
     """
     if role not in files:
         raise io.InputError(
@@ -83,13 +87,17 @@ def read_psf(files: dict[str, str], role: str) -> np.ndarray:
     psf = io.read_fits(files[role])
     if psf.ndim != 2 or not all(n % 2 for n in psf.shape) or not np.isfinite(psf).all() or psf.sum() <= 0:
         raise io.InputError(
-            f"{files[role]}: no point-spread function (two odd sides, finite, positive sum); give one"
+            f"{files[role]}: not a point-spread function; give a finite image with two odd sides and a positive sum"
         )
     return psf
 
 
 def brightness_unit(path: str, scale: float) -> tuple[float, str]:
-    """Factor to MJy / sr of electrons / s where the header says what one electron / s is, else 1, and the unit."""
+    """Factor that converts the image to the unit, and the unit.
+
+    Images in electrons / s are converted to MJy / sr if the header gives the flux of one electron / s; others keep
+    their unit (factor 1).
+    """
     header = io.read_header(path)
     unit = str(header.get("BUNIT", "")).strip()
     jansky = jansky_of_electrons(header)
@@ -99,7 +107,7 @@ def brightness_unit(path: str, scale: float) -> tuple[float, str]:
 
 
 def jansky_of_electrons(header) -> float | None:
-    """Flux density of one electron / s [Jy]: PHOTFNU, or PHOTFLAM [erg / s / cm^2 / A] at wavelength PHOTPLAM [A]."""
+    """Flux density of one electron / s [Jy], from PHOTFNU, or from PHOTFLAM [erg / s / cm^2 / A] at PHOTPLAM [A]."""
     if header.get("PHOTFNU"):
         return float(header["PHOTFNU"])
     if header.get("PHOTFLAM") and header.get("PHOTPLAM"):
@@ -119,14 +127,24 @@ def matched(
     own: float,
     shift=(0.0, 0.0),
 ) -> Matched:
-    """The PSF of a role at the scene's pixels, of the width of a star: the file's, on pixels of `own`, or a Moffat's.
+    """The PSF of a role on the scene's pixels with the width of a star: the file's, or a Moffat profile.
+
+    Arguments:
+        fwhm: width of a star (arcsec).
+        coarse: pixel on which the width is measured (arcsec).
+        own: pixel of the PSF file (arcsec).
+        shift: (y, x), see :func:`skyscore.problems.hst.psf.match_width`.
 
     Raises:
-        InputError: if the file is no PSF or cannot be given that width.
+        InputError: if the file is not a PSF or cannot be given that width.
     """
     scale = s["scale"]
     if role == s["band"] and s["psf_form"] == "moffat":
-        psf, own, name = moffat_psf(fwhm / scale, s["psf_beta"], REACH), scale, f"a Moffat profile for {role}"
+        psf, own, name = (
+            moffat_psf(fwhm / scale, s["psf_beta"], HALF_WIDTH),
+            scale,
+            f"a Moffat profile for {role}",
+        )
     else:
         psf, name = read_psf(files, f"{role}_psf"), files[f"{role}_psf"]
     try:
@@ -138,7 +156,7 @@ def matched(
 def shares_of_noise(
     frame: Frame, factor: float, image: np.ndarray, good: np.ndarray, scale: float
 ) -> dict[str, float]:
-    """`sharp_noise_<band>`: shares of the check image's power that are noise, by 16 blank patches of its frame."""
+    """`sharp_noise_<band>`: noise shares of the check image's power, from 16 blank patches of its frame."""
     patches = blank_stamps(frame, len(image), 16) * factor
     if not len(patches):
         return {}
@@ -155,16 +173,18 @@ def measured_offset(
     blur: float,
     box: tuple[slice, slice],
 ) -> tuple[list[float], dict[str, float]]:
-    """Where the position is in a centred check, off its middle (x, y; arcsec), and the numbers that say so.
+    """Offset (x, y; arcsec) of the position from the middle of a centred check image, and the measured numbers.
 
     Raises:
-        InputError: if the two frames do not show it.
+        InputError: if the two frames do not determine it.
     """
     placed = coordinates(files[s["check"]], s, "scale", sharp.image.shape)
     try:
         shift, error = offset_of_frames(frame, wcs, sharp, placed, blur, box)
-    except ValueError as problem:
-        raise io.InputError(f"{files[s['check']]}: {problem}; measure it and set check_offset") from problem
+    except ValueError as reason:
+        raise io.InputError(
+            f"{files[s['check']]}: {reason}; measure the offset and set check_offset"
+        ) from reason
     off = [float(v) * s["data_scale"] for v in shift]
     numbers = {f"frame_offset_{axis}_arcsec": v for axis, v in zip("xy", off, strict=True)}
     for axis, v in zip("xy", error, strict=True):
@@ -178,22 +198,24 @@ def observe_unseen(
     """The check image of the scene around a stamp.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.hst.problem`.
-        files: by role: `<check>`, `<check>_psf`, and perhaps `<check>_weight`.
+        s: complete settings, see `problems/hst/settings.yaml`.
+        files: by role: `<check>`, `<check>_psf`, and optionally `<check>_weight`.
         frame, wcs: of the broad telescope.
-        place, side: of the stamp in that frame.
+        place, side: position and side of the stamp in that frame.
         pixels: side of the scene.
 
     Raises:
-        InputError: for files that cannot be used, are turned against the frame, or do not hold the scene.
+        InputError: for unusable files, files rotated against the frame, or files that do not contain the scene.
     """
     check, scale, coarse = s["check"], s["scale"], s["data_scale"]
-    sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # its settings are in pixels of the frame
-    own = sky | {"reach": ratio * sky["reach"], "grow": round(ratio * sky["grow"])}
+    sky, ratio = Sky.completed(s["noise"]), s["data_scale"] / scale  # sky settings are in pixels of the frame
+    own = sky | {"background_width": ratio * sky["background_width"], "grow": round(ratio * sky["grow"])}
     sharp = read_frame(files, check, own)
     blur = np.sqrt(max(s["psf_fwhm"] ** 2 - s["sharp_fwhm"] ** 2, 0)) / FWHM / scale
-    box = tuple(slice(c, c + side) for c in place.corner)
-    off, numbers = s["check_offset"] or [0.0, 0.0], {}
+    row, column = place.corner
+    box = slice(row, row + side), slice(column, column + side)
+    off = s["check_offset"] or [0.0, 0.0]
+    numbers: dict[str, float] = {}
     if s["centred"] and s["check_offset"] is None:
         off, numbers = measured_offset(s, files, frame, wcs, sharp, blur, box)
     sharp_wcs = coordinates(files[check], s, "scale", sharp.image.shape, off)
@@ -202,8 +224,8 @@ def observe_unseen(
     rotation = float(np.degrees(np.arctan2(J[1, 0] - J[0, 1], J[0, 0] + J[1, 1])))
     if abs(np.radians(rotation)) * pixels / 2 > ROTATED or np.linalg.det(J) < 0:
         raise io.InputError(
-            f"{files[check]}: turned by {rotation:.2f} degrees against {files[s['band']]}, or mirrored; resample it "
-            "first"
+            f"{files[check]}: rotated by {rotation:.2f} degrees against {files[s['band']]}, or mirrored; resample it "
+            "to the same orientation"
         )
     offsets = offsets_of_sources(frame, wcs, sharp, sharp_wcs, blur, box)
     shift, error = np.zeros(2), np.zeros(2)
@@ -215,14 +237,14 @@ def observe_unseen(
     start = [round(v - (pixels - 1) / 2) for v in there[::-1]]
     if min(start) < 0 or any(a + pixels > n for a, n in zip(start, sharp.image.shape, strict=True)):
         raise io.InputError(
-            f"{files[check]}: does not hold the {pixels} pixels around {s['position']}; give another one"
+            f"{files[check]}: does not contain the {pixels} pixels around {s['position']}; give a wider image or "
+            "correct position"
         )
     clean, good = cut(sharp, tuple(start), pixels)
     y, x = (np.indices(clean.shape) - (pixels - 1) / 2) * scale
     good = good & (np.hypot(y, x) >= s["hole"])
-    offset = [
-        a + (pixels - 1) / 2 - v for a, v in zip(start, there[::-1], strict=True)
-    ]  # of its middle (y, x)
+    # offset (y, x) of its middle
+    offset = [a + (pixels - 1) / 2 - v for a, v in zip(start, there[::-1], strict=True)]
     factor, unit = brightness_unit(files[check], scale)
     psf = matched(s, files, check, s["sharp_fwhm"], scale, s["psf_scales"][1], offset)
     arrays = {

@@ -1,10 +1,10 @@
-r"""How well reconstructions predict an image that they have not seen.
+r"""How well reconstructions predict a held-out image.
 
-The image d of the sharp telescope is compared with a prediction m (a reconstruction through its point-spread function)
-up to one factor, the colour of the object between the two bands, :math:`c = \langle m, d \rangle / \langle m, m
-\rangle`. Residual power is that of d - c m over that of d, in bands of spatial frequency, both with the window and
-rings of :mod:`skyscore.statistics.spectra`; the noise of d is in it, and is stated as the share that a perfect
-prediction would leave.
+The image d of the sharp telescope is compared with a prediction m (a reconstruction seen through its point-spread
+function) up to one factor, the colour of the object between the two bands, :math:`c = \langle m, d \rangle / \langle m,
+m \rangle`. Residual power is the power of d - c m over that of d, in bands of spatial frequency, both with the window
+and rings of :mod:`skyscore.statistics.spectra`. It includes the noise of d; the share that a perfect prediction would
+leave is given beside it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from skyscore.statistics.spectra import correlation, spectra
 __all__ = ["BANDS", "colour_of", "compared", "drawn_correlations", "enlarged", "noise_shares"]
 
 BANDS = ((0, 2), (2, 4), (4, 8), (8, 16))  # [cycles / arcsec]
-BLOCK = 8  # side of the blocks that are drawn for the error of a correlation [pixel]
-DRAWS = 400
+BLOCK = 8  # side of the blocks that are resampled for the error of a correlation [pixel]
+DRAWS = 400  # resamplings
 
 
 def colour_of(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
-    """The factor c of least squares between images (H, W), over the pixels kept; 0 of a model without light."""
+    """The least-squares factor c between images (H, W) over the pixels in `keep`; 0 for a model without light."""
     norm = float((model[keep] ** 2).sum())
     return float((model[keep] * data[keep]).sum()) / norm if norm > 0 else 0.0
 
@@ -32,9 +32,9 @@ def colour_of(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
 def drawn_correlations(
     models: np.ndarray, data: np.ndarray, keep: np.ndarray, block: int = BLOCK, seed: int = 0
 ) -> np.ndarray:
-    """Pearson's r of each model (n, H, W) with data (H, W) over the pixels kept, `(1 + DRAWS, n)`.
+    """Pearson's r of each model (n, H, W) with data (H, W) over the pixels in `keep`, `(1 + DRAWS, n)`.
 
-    The first row is that of all pixels, in the others square blocks of pixels, which correlate, are drawn with
+    The first row uses all pixels. In the other rows square blocks of pixels, which are correlated, are drawn with
     replacement.
     """
     (H, W), g = data.shape, np.random.default_rng(seed)
@@ -57,12 +57,12 @@ def drawn_correlations(
 
 
 def correlation_error(model: np.ndarray, data: np.ndarray, keep: np.ndarray) -> float:
-    """Standard deviation of Pearson's r over draws of blocks."""
+    """Standard deviation of Pearson's r over resampled blocks."""
     return float(np.nanstd(drawn_correlations(model[None], data, keep)[1:]))
 
 
 def band_powers(image: np.ndarray, scale: float) -> list[float]:
-    """Power of an image in each of BANDS, summed over rings by their number of cells."""
+    """Power of an image in each of BANDS, summed over rings weighted by their number of cells."""
     found = spectra(image[None], None, scale)
     k, power = found["k"], found["power"][0] * found["k"]
     return [float(power[(k > low) & (k <= high)].sum()) for low, high in BANDS]
@@ -72,7 +72,7 @@ def compared(model: np.ndarray, data: np.ndarray, keep: np.ndarray, scale: float
     """`correlation` and its error, `colour` c, `magnitude` -2.5 log10 c, `residual_<band>` shares of power.
 
     Arguments:
-        model, data, keep: (H, W), at the pixels of the sharp image, where `keep` is False nothing counts.
+        model, data, keep: (H, W), on the pixels of the sharp image; pixels where `keep` is False are ignored.
         scale: pixel (arcsec).
     """
     c = colour_of(model, data, keep)
@@ -91,13 +91,22 @@ def compared(model: np.ndarray, data: np.ndarray, keep: np.ndarray, scale: float
 
 
 def noise_shares(data: np.ndarray, noise: np.ndarray, scale: float) -> dict[str, float]:
-    """`noise_<band>`: what a perfect prediction would leave, from realisations `(n, H, W)` of the image's noise."""
+    """`noise_<band>`: share of power that a perfect prediction would leave.
+
+    Arguments:
+        data: image (H, W).
+        noise: realisations `(n, H, W)` of its noise.
+        scale: pixel (arcsec).
+    """
     seen, left = band_powers(data, scale), np.mean([band_powers(n, scale) for n in noise], axis=0)
     return {f"noise_{low}_{high}": float(a / b) for (low, high), a, b in zip(BANDS, left, seen, strict=True)}
 
 
 def enlarged(image: np.ndarray, scale: float, pixels: int, fine: float) -> np.ndarray:
-    """An image (H, W) at pixels of `fine` on the same middle, `(pixels, pixels)`, by cubic splines: no sharper."""
+    """An image (H, W) interpolated by cubic splines to `(pixels, pixels)` of `fine` around the same middle.
+
+    The resolution stays that of the image.
+    """
     t = (np.arange(pixels) - (pixels - 1) / 2) * fine / scale
     at = np.meshgrid(*(t + (n - 1) / 2 for n in image.shape), indexing="ij")
     return map_coordinates(image, at, order=3, mode="nearest")

@@ -1,9 +1,9 @@
-r"""The second moments of a noise of which only realisations are known.
+r"""The first two moments of a noise of which only realisations are known.
 
 .. math:: m = E[n], \qquad \Sigma_{ij} = \mathrm{Cov}[n_i, n_j] = \xi(i - j)
 
-measured on blank exposures as stationary, and independent between exposures. It makes the Gaussian likelihood that
-knows of this noise all that a Gaussian can.
+They are measured on blank exposures, as a stationary covariance, independent between exposures. The Gaussian likelihood
+with these moments uses all that a Gaussian can know of this noise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MeasuredNoise", "measure"]
 def measure(images: np.ndarray) -> tuple[float, np.ndarray]:
     """Mean, and covariance xi at lags `-(H - 1)..H - 1`, `(2 H - 1, 2 W - 1)`, of realisations `(n, 1, H, W)`.
 
-    Each lag is the mean over all pairs of pixels that have it.
+    Each lag is averaged over all pairs of pixels with that lag.
     """
     x = np.asarray(images, dtype=float)[:, 0]
     mean, (H, W) = x.mean(), x.shape[1:]
@@ -34,7 +34,7 @@ class MeasuredNoise:
     Arguments:
         mean, xi: see :func:`measure`.
         exposures: number of independent exposures; data are `(B, exposures * H * W)`.
-        floor: eigenvalues of Sigma below this share of the mean one are raised to it (xi is an estimate).
+        floor: eigenvalues of Sigma below this fraction of the mean eigenvalue are raised to it (xi is an estimate).
     """
 
     def __init__(self, mean: float, xi: Tensor, exposures: int = 1, floor: float = 0.05):
@@ -51,13 +51,15 @@ class MeasuredNoise:
         return (((parts @ self.vectors) * values) @ self.vectors.T).flatten(-2).to(v.dtype)
 
     def whiten(self, r: Tensor) -> Tensor:
-        """Sigma^-1/2 r (symmetric root), shape of r = `(..., M)`; the mean is the caller's."""
+        """Sigma^-1/2 r (symmetric root), in the shape of r, `(..., M)`; the caller subtracts the mean."""
         return self._spectral(r, self.values**-0.5)
 
     def covariance(self, v: Tensor) -> Tensor:
+        """Sigma v, in the shape of v, `(..., M)`."""
         return self._spectral(v, self.values)
 
     def solve(self, v: Tensor) -> Tensor:
+        """Sigma^-1 v, in the shape of v, `(..., M)`."""
         return self._spectral(v, 1 / self.values)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

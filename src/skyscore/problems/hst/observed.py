@@ -1,7 +1,8 @@
-"""A real scene: a stamp of an HST frame to infer it from, and perhaps NIRCam's image of the same sky as a check.
+"""A real scene: a stamp of an HST frame from which it is inferred, and optionally a NIRCam image of the same sky as
+check.
 
-The check is read by :mod:`skyscore.problems.hst.check_files`. The law of the HST noise is measured on blank sky of
-the same frame, in the rows that the learned noise is trained on.
+The check is read by :mod:`skyscore.problems.hst.check_files`. The law of the HST noise is measured on blank sky of the
+same frame, in the rows used to train the learned noise.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from .simulated import AXES
 __all__ = ["ASSUMPTIONS", "observe_hst"]
 
 ASSUMPTIONS = [
-    "noise: that of the blank sky times `inflate`, the same under the object; `inflate` is all that stands for the "
-    "photon noise of its own light and for errors of the point-spread function",
-    "point-spread functions of unit sum and the width of a star of the same mosaics (those shipped, convolved with a "
+    "noise: that of the blank sky times `inflate`, also under the object; only `inflate` accounts for the object's "
+    "photon noise and for errors of the point-spread function",
+    "point-spread functions: unit sum and the width of a star in the same mosaics (the supplied ones, convolved with a "
     "Gaussian where too sharp and shrunk where too broad, or a Moffat profile); their wings are assumed",
-    "the scene is dark beyond its frame; what light crosses the rim is not modelled",
-    "the background under the object is that of the sky around it",
+    "the scene is dark outside its frame; light that crosses the rim is not modelled",
+    "the background under the object equals that of the sky around it",
     "the scene in the two bands differs by one factor only (colour gradients count as error)",
 ]
-KERNEL = 3  # half-side of the kernel behind the correlation of the noise [pixel]
+KERNEL = 3  # half-side of the kernel that models the correlation of the noise [pixel]
 
 
 def covariance(frame: Frame, side: int, share: float) -> tuple[float, np.ndarray]:
-    """Mean and covariance at lags `-(side - 1)..side - 1` of the training sky, in units of the core.
+    """Mean and covariance of the training sky at lags `-(side - 1)..side - 1`, in units of the core.
 
     The correlation is k * k with a small kernel k (positive definite, of compact support), fitted to the measured lags.
     """
@@ -46,10 +47,10 @@ def covariance(frame: Frame, side: int, share: float) -> tuple[float, np.ndarray
     mean = float(z[own].mean())
     rho = kernel_correlation(autocorrelation(np.where(own, z - mean, 0.0), own, 2 * KERNEL), KERNEL)
     xi = np.zeros((2 * side - 1, 2 * side - 1))
-    reach = min(2 * KERNEL, side - 1)
-    lags, middle = slice(side - 1 - reach, side + reach), 2 * KERNEL
+    longest = min(2 * KERNEL, side - 1)
+    lags, middle = slice(side - 1 - longest, side + longest), 2 * KERNEL
     xi[lags, lags] = (
-        rho[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1] * z[own].var()
+        rho[middle - longest : middle + longest + 1, middle - longest : middle + longest + 1] * z[own].var()
     )
     return mean, xi
 
@@ -60,13 +61,12 @@ def observe_hst(
     """Arrays and attributes of the observation; the flux scale is left at 1.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.hst.problem`; `s["noise"]` are those of the
-        blank sky.
-        files: by role: `<band>`, `<band>_psf` and perhaps `<band>_weight`; and the same of the check, or none of it.
-        pixels: side of the scene, that of the prior.
+        s: complete settings, see `problems/hst/settings.yaml`; `s["noise"]` holds those of the blank sky.
+        files: by role: `<band>`, `<band>_psf` and optionally `<band>_weight`; the same for the check, or none of them.
+        pixels: side of the scene, equal to that of the prior.
 
     Raises:
-        InputError: for files that cannot be used, a position outside of them, bad pixels in the stamp, or little sky.
+        InputError: for unusable files, a position outside the frame, bad pixels in the stamp, or too little blank sky.
     """
     band, scale = s["band"], s["scale"]
     sky = Sky.completed(s["noise"])
@@ -77,8 +77,9 @@ def observe_hst(
     place = place_stamp(wcs, s["position"], side, frame.image.shape, files[band])
     image, good = cut(frame, place.corner, side)
     if not good.all():
+        bad = int((~good).sum())
         raise io.InputError(
-            f"{files[band]}: {int((~good).sum())} bad pixels in the stamp; give a position or frame_pixels without"
+            f"{files[band]}: {bad} bad pixels in the stamp; choose position or frame_pixels to avoid them"
         )
     factor, unit = brightness_unit(files[band], s["data_scale"])
     mean, xi = covariance(frame, side, sky["share"])
@@ -135,14 +136,15 @@ def observe_hst(
 
 
 def rim(image: np.ndarray) -> np.ndarray:
-    """The outermost pixels of an image."""
+    """The outermost pixels of an image, as a vector."""
     return np.concatenate((image[0], image[-1], image[1:-1, 0], image[1:-1, -1]))
 
 
 def chi2_of_sky(frame: Frame, mean: float, xi: np.ndarray, side: int) -> dict[str, float]:
-    """Median and standard deviation of chi2 per datum of 64 stamps of blank sky under the law that the samplers get.
+    """Median and standard deviation of chi2 per datum of 64 stamps of blank sky, under the noise law given to the
+    samplers.
 
-    Below one where the law raises the smallest variances: what a posterior's chi2 is to be held against.
+    The median is below one where the law raises the smallest variances. It is the reference for a posterior's chi2.
     """
     r = torch.from_numpy(blank_stamps(frame, side, 64) / frame.std - mean).flatten(1)
     chi2 = MeasuredNoise(mean, torch.from_numpy(xi)).whiten(r).square().mean(1)
@@ -150,6 +152,6 @@ def chi2_of_sky(frame: Frame, mean: float, xi: np.ndarray, side: int) -> dict[st
 
 
 def kurtosis(values: np.ndarray) -> float:
-    """Fourth moment over the squared second: 3 for a Gaussian."""
+    """Fourth moment over the squared second moment: 3 for a Gaussian."""
     d = values - values.mean()
     return float((d**4).mean() / (d**2).mean() ** 2)

@@ -1,10 +1,10 @@
-r"""Point-spread functions brought to the width that stars have.
+r"""Adjusts point-spread functions to the measured width of stars.
 
-Models and stacks that come with images seldom have the width of their stars: models lack the pixel and the kernel of
-drizzling, stacks of faint stars are too broad. The width is the full width at half maximum of a Moffat profile fitted
-to the star's pixels, and it is compared where it is measured: on a star put through the whole operator, pixels
-included. A PSF that is too sharp is convolved with a Gaussian (what drizzling adds is nearly one), a PSF that is too
-broad is shrunk about its middle, :math:`P(\theta) \to P(\theta / t)`, which keeps the form of its wings.
+Models and stacks supplied with images seldom have the width of the stars: models lack the pixel and the drizzling
+kernel, stacks of faint stars are too broad. The width is the full width at half maximum of a Moffat profile fitted to
+the star's pixels. It is compared where it is measured: on a star passed through the whole operator, pixels included. A
+PSF that is too sharp is convolved with a Gaussian (drizzling adds nearly one). A PSF that is too broad is shrunk about
+its middle, :math:`P(\theta) \to P(\theta / t)`, which keeps the shape of its wings.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from skyscore.operators.sampling import exposures
 
 __all__ = ["Matched", "match_width", "moffat_width"]
 
-REACH = 8.0  # of the PSF that is kept, in its widths
+HALF_WIDTH = 8.0  # half-width of the PSF that is used, in units of its FWHM
 
 
 class Matched(NamedTuple):
-    """A PSF of unit sum at the scene's pixels, odd sides, and how it was made.
+    """A PSF of unit sum on the scene's pixels, with odd sides, and how it was made.
 
     Attributes:
         psf: `(n, n)`.
-        shipped: width of a star by the PSF as it came (arcsec).
-        gaussian: sigma it was convolved with (arcsec), 0 if it was too broad.
-        stretch: t, 1 if it was too sharp.
+        shipped: width of a star with the PSF as supplied (arcsec).
+        gaussian: sigma of the Gaussian it was convolved with (arcsec); 0 if the PSF was too broad.
+        stretch: factor t; 1 if the PSF was too sharp.
     """
 
     psf: np.ndarray
@@ -41,27 +41,29 @@ class Matched(NamedTuple):
 
 
 def moffat_width(image: np.ndarray, scale: float) -> float:
-    """Full width at half maximum (unit of `scale`, the pixel) of a Moffat profile fitted to the pixels of a star.
+    """Full width at half maximum (in the unit of `scale`, the pixel) of a Moffat profile fitted to the pixels of a
+    star.
 
-    Centre, height, core and slope are free; pixels within two widths of the brightest one are used, by least squares.
+    Centre, height, core and slope are free. The least-squares fit uses pixels within two widths of the brightest one.
     """
     peak = np.unravel_index(image.argmax(), image.shape)
-    y, x = (t - at for t, at in zip(np.indices(image.shape), peak, strict=True))
-    reach = 4 * np.sqrt((image > image.max() / 2).sum() / np.pi)
-    use = np.hypot(y, x) <= max(reach, 3)
+    grid = np.indices(image.shape)
+    y, x = grid[0] - int(peak[0]), grid[1] - int(peak[1])
+    radius = 4 * np.sqrt((image > image.max() / 2).sum() / np.pi)
+    use = np.hypot(y, x) <= max(radius, 3)
 
     def misfit(p: np.ndarray) -> np.ndarray:
         r2 = (y[use] - p[1]) ** 2 + (x[use] - p[2]) ** 2
         return p[0] * (1 + r2 / p[3] ** 2) ** -np.exp(np.clip(p[4], -5, 5)) - image[use] / image.max()
 
-    _, _, _, width, beta = least_squares(misfit, [1.0, 0.0, 0.0, reach / 4, 1.0], method="lm").x
+    _, _, _, width, beta = least_squares(misfit, [1.0, 0.0, 0.0, radius / 4, 1.0], method="lm").x
     return float(2 * abs(width) * np.sqrt(2 ** np.exp(-np.clip(beta, -5, 5)) - 1) * scale)
 
 
 def resampled(
     psf: np.ndarray, scale: float, fine: float, half: int, stretch: float, shift: Sequence[float] = (0.0, 0.0)
 ) -> np.ndarray:
-    """P((theta + shift) / stretch) at pixels of `fine`, `(2 half + 1,) * 2`, unit sum; 0 beyond the frame of P.
+    """P((theta + shift) / stretch) on pixels of `fine`, `(2 half + 1,) * 2`, unit sum; 0 outside the frame of P.
 
     Arguments:
         shift: (y, x), in pixels of `fine`.
@@ -74,7 +76,7 @@ def resampled(
 
 
 def blurred(psf: np.ndarray, scale: float, sigma: float) -> np.ndarray:
-    """P convolved with a Gaussian of this sigma (unit of `scale`), by its transform: right for any small sigma."""
+    """P convolved with a Gaussian of this sigma (unit of `scale`), by Fourier transform: exact for small sigma too."""
     ky, kx = (np.fft.fftfreq(n, scale) for n in psf.shape)
     gain = np.exp(-2 * (np.pi * sigma) ** 2 * (ky[:, None] ** 2 + kx**2))
     return np.fft.ifft2(np.fft.fft2(psf) * gain).real
@@ -88,19 +90,20 @@ def match_width(
     fwhm: float,
     shift: Sequence[float] = (0.0, 0.0),
 ) -> Matched:
-    """The PSF with which a star has the width `fwhm` at pixels of `coarse`, in a scene of pixels `fine` (arcsec).
+    """The PSF with which a star has the width `fwhm` on pixels of `coarse`, for a scene with pixels of `fine` (arcsec).
 
-    Values of the scene are its brightness at the middle of its pixels: a star is one bright pixel, and the width of the
-    pixel is in the PSF, once.
+    Values of the scene are its brightness at the middle of its pixels. A star is one bright pixel, and the width of the
+    pixel is included in the PSF once.
 
     Arguments:
-        psf: as shipped, on pixels of `scale`, its centre on the middle pixel.
-        shift: (y, x) of the image's pixels against the scene's, in pixels of `fine`; within the PSF it blurs nothing.
+        psf: as supplied, on pixels of `scale`, centred on its middle pixel.
+        shift: (y, x) of the image's pixels against the scene's, in pixels of `fine`; put into the PSF, it causes no
+            blur.
 
     Raises:
-        ValueError: if no Gaussian of half the width, and no shrinking to a third, gives it.
+        ValueError: if neither a Gaussian of up to half the width nor shrinking by up to a factor of three reaches it.
     """
-    half = int(np.ceil(min(REACH * fwhm, min(psf.shape) // 2 * scale) / fine))
+    half = int(np.ceil(min(HALF_WIDTH * fwhm, min(psf.shape) // 2 * scale) / fine))
     side = 2 * int(np.ceil(3 * fwhm / coarse)) + 1
     star = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
     star[..., 1, 1] = 1

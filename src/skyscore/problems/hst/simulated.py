@@ -1,4 +1,4 @@
-"""Simulated deep images: one scene, seen by a broad PSF through a detector's noise, and by a sharp one."""
+"""Simulated deep images: one scene seen through a broad PSF with a detector's noise, and through a sharp PSF."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .noise import measure
 
 __all__ = ["AXES", "draw_noise", "moffat_psf", "simulate_hst"]
 
-AXES = {"images": ("exposure", "y", "x"), "xi": ("lag_y", "lag_x")}  # of the arrays that are no images
+AXES = {"images": ("exposure", "y", "x"), "xi": ("lag_y", "lag_x")}  # of the arrays that are not plain images
 
-MEASURED = 1500  # realisations that the Gaussian moments are measured on
+MEASURED = 1500  # realisations from which the Gaussian moments are measured
 
 
-def moffat_psf(fwhm: float, beta: float, reach: float = 4.0) -> np.ndarray:
-    """Moffat profile of unit sum, `fwhm` in pixels, wings r^(-2 beta), odd sides reaching to `reach` widths.
+def moffat_psf(fwhm: float, beta: float, half_width: float = 4.0) -> np.ndarray:
+    """Moffat profile of unit sum: `fwhm` in pixels, wings r^(-2 beta), odd sides that extend to `half_width` widths.
 
     Reference: Moffat (1969), A&A 3, 455.
     """
-    half = max(2, math.ceil(reach * fwhm))
+    half = max(2, math.ceil(half_width * fwhm))
     t = np.arange(-half, half + 1)
     core = fwhm / 2 / math.sqrt(2 ** (1 / beta) - 1)
     psf = (1 + (t[:, None] ** 2 + t**2) / core**2) ** -beta
@@ -33,20 +33,21 @@ def moffat_psf(fwhm: float, beta: float, reach: float = 4.0) -> np.ndarray:
 
 
 def draw_noise(n: int, pixels: int, law: dict[str, Any] | None, seed: int) -> np.ndarray:
-    """n exposures `(n, 1, pixels, pixels)` in units of the core's deviation."""
+    """n exposures `(n, 1, pixels, pixels)` of noise, in units of the core's standard deviation."""
     return Noise.simulate(n, pixels, law or {}, seed)
 
 
 def simulate_hst(
     s: dict[str, Any], images: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and attributes of one observation of one of `images` (n, 1, h, w), both drawn by `seed`.
+    """Arrays and attributes of one observation of one of `images` (n, 1, h, w); `seed` draws the image and the noise.
 
-    The flux unit is the prior's, so that the flux scale is 1 by construction. The deviation of the noise's core is that
-    which gives a mean image of the population the wanted signal-to-noise ratio, the same for every truth.
+    The flux unit is that of the prior, so the flux scale is 1 by construction. The standard deviation of the noise's
+    core is set so that a median image of the population has the requested signal-to-noise ratio. It is the same for
+    every truth.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.hst.problem`.
+        s: complete settings, see `problems/hst/settings.yaml`.
     """
     g = np.random.default_rng(seed)
     truth = np.asarray(images[g.integers(len(images))], dtype=np.float64)  # (1, h, w)

@@ -1,1 +1,1 @@
-"""Weak lensing: convergence from the shapes of galaxies."""
+"""Weak lensing: maps of the convergence from galaxy shapes."""

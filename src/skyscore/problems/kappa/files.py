@@ -1,7 +1,7 @@
-"""The files of a real shear field, all checked: a catalogue of galaxies, maps of the shear, a table of clusters.
+"""Reads the files of a real shear field: a galaxy catalogue, shear maps, or a table of clusters. All are checked.
 
-A catalogue is one FITS table (role catalogue), or one FITS array for each column (roles ra, dec, e1, e2, weight). Maps
-are FITS images (roles gamma_1, gamma_2, std and perhaps mask) on the pixels of the prior.
+A catalogue is one FITS table (role catalogue) or one FITS array per column (roles ra, dec, e1, e2, weight). Maps are
+FITS images (roles gamma_1, gamma_2, std and optional mask) on the pixels of the prior.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ DEGREES = ("", "deg", "degree", "degrees")
 
 
 def read_catalogue(files: dict[str, str], names: dict[str, str] | None = None) -> dict[str, np.ndarray]:
-    """The columns `(N,)` of galaxies: ra, dec [degree], e1, e2, weight.
+    """The columns `(N,)` of the galaxies: ra, dec [degree], e1, e2, weight.
 
     Arguments:
-        files: by role: catalogue, or one of each column.
-        names: of columns in the table, where they differ from those above.
+        files: by role: catalogue, or one file per column.
+        names: column names in the table, where they differ from those above.
 
     Raises:
-        InputError: for a missing or unreadable column, one of another length or unit, or values that cannot be.
+        InputError: for a missing or unreadable column, a column of different length or unit, or impossible values.
     """
     if "catalogue" in files:
         wanted = {name: (names or {}).get(name, name) for name in COLUMNS}
@@ -37,7 +37,9 @@ def read_catalogue(files: dict[str, str], names: dict[str, str] | None = None) -
         paths = dict.fromkeys(COLUMNS, files["catalogue"])
         for name in ("ra", "dec"):
             if units[name].lower() not in DEGREES:
-                raise io.InputError(f"{paths[name]}: {wanted[name]!r} is in {units[name]}; give degrees")
+                raise io.InputError(
+                    f"{paths[name]}: the unit of column {wanted[name]!r} is {units[name]}; give degrees"
+                )
     else:
         missing = [name for name in COLUMNS if name not in files]
         if missing:
@@ -50,33 +52,35 @@ def read_catalogue(files: dict[str, str], names: dict[str, str] | None = None) -
     for name, column in found.items():
         if column.ndim != 1 or column.shape != n:
             raise io.InputError(
-                f"{paths[name]}: shape {column.shape}, the right ascensions have {n}; give one number per galaxy"
+                f"{paths[name]}: shape {column.shape}, but the right ascensions have shape {n}; give one number per "
+                "galaxy"
             )
         if not np.isfinite(column).all():
-            raise io.InputError(
-                f"{paths[name]}: values of {name} that are not finite; leave such galaxies out"
-            )
+            raise io.InputError(f"{paths[name]}: some values of {name} are not finite; remove these galaxies")
     if (found["weight"] < 0).any() or not (found["weight"] > 0).any():
-        raise io.InputError(f"{paths['weight']}: weights must be positive; leave other galaxies out")
+        raise io.InputError(f"{paths['weight']}: weights must be positive; remove the other galaxies")
     if np.abs(found["dec"]).max() > 90 or found["ra"].min() < -180 or found["ra"].max() > 360:
-        raise io.InputError(f"{paths['dec']}: no coordinates on the sky; give degrees")
+        raise io.InputError(
+            f"{paths['dec']}: some coordinates are not on the sky; give right ascension and declination in degrees"
+        )
     if max(np.abs(found["e1"]).max(), np.abs(found["e2"]).max()) > 5:
-        raise io.InputError(f"{paths['e1']}: ellipticities beyond 5; leave failed shapes out")
+        raise io.InputError(f"{paths['e1']}: ellipticities beyond 5; remove galaxies whose shape fit failed")
     return found
 
 
 def read_shear_maps(
     files: dict[str, str], pixels: int, scale: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-    """Shear `(2, H, W)`, its standard deviation in each component `(H, W)`, unmasked pixels, and the WCS or None.
+    """Shear `(2, H, W)`, its standard deviation per component `(H, W)`, unmasked pixels `(H, W)`, and the WCS or None.
 
-    A pixel is no data where the mask is not 0, or where the standard deviation is no positive number.
+    A pixel is masked where the mask is not 0 or the standard deviation is not a positive number.
 
     Arguments:
-        pixels: side of the map, that of the prior. scale: of a pixel (arcmin), compared with the WCS.
+        pixels: side of the map, equal to that of the prior.
+        scale: pixel (arcmin), compared with the WCS.
 
     Raises:
-        InputError: for a missing map, one of another shape, no unmasked pixel, or a shear that cannot be.
+        InputError: for a missing map, a map of another shape, no unmasked pixel, or an impossible shear.
     """
     missing = [role for role in MAPS if role not in files]
     if missing:
@@ -86,13 +90,14 @@ def read_shear_maps(
     for role, image in found.items():
         if image.shape != shape:
             raise io.InputError(
-                f"{files[role]}: a map of {image.shape}, the prior has {shape}; cut or bin it, or take another prior"
+                f"{files[role]}: the map has shape {image.shape}, but the prior has {shape}; cut or bin the map, or "
+                "use another prior"
             )
     std = found["std"]
     keep = np.isfinite(std) & (std > 0) & (found.get("mask", np.zeros(shape)) == 0)
     if not keep.any():
         raise io.InputError(
-            f"{files['std']}: no unmasked pixel of positive noise; give the standard deviation of one component"
+            f"{files['std']}: no unmasked pixel has positive noise; give the standard deviation of one component"
         )
     for role in MAPS[:2]:
         bad = int((~np.isfinite(found[role]) & keep).sum())
@@ -102,7 +107,9 @@ def read_shear_maps(
             )
         largest = float(np.abs(found[role][keep]).max())
         if largest > 5:
-            raise io.InputError(f"{files[role]}: a shear of {largest:.3g}; give mean shears, without unit")
+            raise io.InputError(
+                f"{files[role]}: the largest shear is {largest:.3g}; give dimensionless mean shears"
+            )
     wcs = wcs_of(files["gamma_1"])
     if wcs is not None:
         check_pixels(files["gamma_1"], wcs.pixel_scale_matrix * 60, scale, "arcmin")
@@ -111,10 +118,10 @@ def read_shear_maps(
 
 
 def read_clusters(path: str) -> np.ndarray:
-    """Clusters `(n, 4)`: ra, dec [degree], z, M500 [1e13 solar masses], of the table of Finoguenov et al. (2007).
+    """Clusters `(n, 4)`: ra, dec [degree], z, M500 [1e13 solar masses], from the table of Finoguenov et al. (2007).
 
     Raises:
-        InputError: for a file that is no such table.
+        InputError: for a file that is not such a table.
     """
     rows = [line.split() for line in Path(path).read_text(errors="replace").splitlines()]
     try:
@@ -124,5 +131,5 @@ def read_clusters(path: str) -> np.ndarray:
             f"{path}: not a table of clusters ({error}); columns are ID, RA, Dec, r500, flux, error, z, M500"
         ) from error
     if not table:
-        raise io.InputError(f"{path}: a table of clusters without a row; download it again")
+        raise io.InputError(f"{path}: the table of clusters has no row; download it again")
     return np.array(table)

@@ -1,4 +1,4 @@
-"""Real shear: a catalogue of galaxies binned on a patch of the tangent plane, or maps; clusters as a check."""
+"""Real shear data: a galaxy catalogue binned on a patch of the tangent plane, or shear maps; clusters as a check."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from .files import read_catalogue, read_clusters, read_shear_maps
 __all__ = ["cluster_check", "observe_shear"]
 
 ASSUMPTIONS = [
-    "e1 and e2 are shear estimates, all corrections made, on axes to the west and to the north (a sky with east to the "
-    "left), as the map's; with the other sign of e2 COSMOS shows nothing at its clusters",
-    "one variance of the shape noise for all galaxies, the weighted one of the catalogue, cosmic shear included",
-    "sources of one density in redshift, that of the simulated prior; shapes are independent",
+    "e1 and e2 are fully corrected shear estimates on axes to the west and to the north (east to the left), as in the "
+    "map; with the other sign of e2 COSMOS shows no signal at its clusters",
+    "one variance of the shape noise for all galaxies: the weighted variance of the catalogue, which includes cosmic "
+    "shear",
+    "one redshift distribution of the sources, that of the simulated prior; shapes are independent",
 ]
 OF_MAPS = [
-    "shear on the axes of the pixels: gamma_1 > 0 stretches images along columns' x, gamma_2 > 0 along x = y",
-    "noise independent from pixel to pixel and of the given standard deviation in each component",
-    "sources of one density in redshift, that of the simulated prior",
+    "shear on the axes of the pixels: gamma_1 > 0 stretches images along x (columns), gamma_2 > 0 along x = y",
+    "noise is independent between pixels and has the given standard deviation in each component",
+    "one redshift distribution of the sources, that of the simulated prior",
 ]
-RANDOM = 2000  # sets of random places behind the error of the mean at the clusters
-SMOOTH = 1.0  # Gaussian width of the Kaiser-Squires maps that are compared at the clusters [arcmin]
+RANDOM = 2000  # sets of random positions from which the error of the mean at the clusters is measured
+SMOOTH = 1.0  # Gaussian width of the Kaiser-Squires maps compared at the clusters [arcmin]
 
 
 def to_pixels(cards: dict[str, Any], ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Column and row, from 0 at the centre of the first pixel, of places on the sky [degree]."""
+    """Column and row of positions on the sky [degree], counted from 0 at the centre of the first pixel."""
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
@@ -43,24 +44,26 @@ def observe_shear(
     """Arrays and attributes of the observation.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.kappa.problem`.
-        files: by role, see :mod:`skyscore.problems.kappa.files`, and perhaps clusters.
-        pixels: side of the map, that of the prior.
+        s: complete settings, see `problems/kappa/settings.yaml`.
+        files: by role, see :mod:`skyscore.problems.kappa.files`; optionally clusters.
+        pixels: side of the map, equal to that of the prior.
 
     Raises:
-        InputError: for files that cannot be used, or a map that holds no galaxy.
+        InputError: for unusable files, or a map without galaxies.
     """
     of_maps = any(role.startswith("gamma") for role in files)
     arrays, numbers, cards = (mapped if of_maps else binned)(s, files, pixels)
     if "clusters" in files:
         if cards is None:
-            raise io.InputError(f"{files['gamma_1']}: no world coordinates, which clusters need; give a WCS")
+            raise io.InputError(
+                f"{files['gamma_1']}: no world coordinates, but a table of clusters needs them; add a WCS to the header"
+            )
         arrays["clusters"] = clusters_on(files["clusters"], s["cluster_mass"], cards, arrays["keep"] > 0)
         numbers["clusters"] = len(arrays["clusters"])
         if not numbers["clusters"]:
             raise io.InputError(
                 f"{files['clusters']}: no cluster above {s['cluster_mass']:g}e13 solar masses on unmasked pixels; "
-                "leave the file out, or lower cluster_mass"
+                "omit the file, or lower cluster_mass"
             )
     print(", ".join(f"{key} {value:g}" for key, value in numbers.items()))
     attrs = {
@@ -79,7 +82,7 @@ def observe_shear(
 
 
 def mapped(s: dict[str, Any], files: dict[str, str], pixels: int):
-    """Arrays, numbers and cards of an observation that comes as maps."""
+    """Arrays, numbers and FITS cards of an observation given as shear maps."""
     shear, std, keep, wcs = read_shear_maps(files, pixels, s["pixel_scale"])
     shear[1] *= s["e2_sign"]
     arrays = {"shear": shear, "std": std, "keep": keep.astype(np.uint8)}
@@ -87,16 +90,16 @@ def mapped(s: dict[str, Any], files: dict[str, str], pixels: int):
 
 
 def binned(s: dict[str, Any], files: dict[str, str], pixels: int):
-    r"""Arrays, numbers and cards of an observation that comes as a catalogue.
+    r"""Arrays, numbers and FITS cards of an observation given as a catalogue.
 
     .. math:: \gamma = \frac{\sum w e}{\sum w}, \qquad \sigma^2 = \sigma_e^2 \frac{\sum w^2}{(\sum w)^2}
 
-    over the galaxies of a pixel; pixels with fewer than `fewest` are masked.
+    over the galaxies of a pixel; pixels with fewer than `fewest` galaxies are masked.
     """
     found = read_catalogue(files, s["columns"])
     ra, dec, w = found["ra"], found["dec"], found["weight"]
     center = s["center"] or [float((v.min() + v.max()) / 2) for v in (ra, dec)]
-    cards = sky_cards(center, s["pixel_scale"] / 60 * EAST_LEFT, pixels)
+    cards = sky_cards((center[0], center[1]), s["pixel_scale"] / 60 * EAST_LEFT, pixels)
     x, y = to_pixels(cards, ra, dec)
     column, row = np.rint(x), np.rint(y)
     inside = (column >= 0) & (column < pixels) & (row >= 0) & (row < pixels) & (w > 0)
@@ -108,9 +111,9 @@ def binned(s: dict[str, Any], files: dict[str, str], pixels: int):
     w, galaxies = w[inside], sums()
     keep = galaxies >= s["fewest"]
     if not keep.any():
+        catalogue = files.get("catalogue", files.get("ra"))
         raise io.InputError(
-            f"{files.get('catalogue', files.get('ra'))}: no pixel of the map around {center} holds {s['fewest']} "
-            "galaxies; check center and pixel_scale"
+            f"{catalogue}: no pixel of the map around {center} has {s['fewest']} galaxies; check center and pixel_scale"
         )
     e = np.stack((found["e1"][inside], s["e2_sign"] * found["e2"][inside]))
     sigma_e = float(np.sqrt(np.average((e**2).mean(0), weights=w)))
@@ -145,9 +148,10 @@ def clusters_on(path: str, mass: float, cards: dict[str, Any], keep: np.ndarray)
 def cluster_check(
     maps: np.ndarray, clusters: np.ndarray, keep: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, float, float]:
-    """Means of maps `(n, H, W)` at the clusters `(n,)`, and mean and scatter of that of the mean map at random places.
+    """Mean at the clusters of each of the maps `(n, H, W)`, `(n,)`; and the same of the mean map at random positions.
 
-    The scatter is over RANDOM sets of as many unmasked pixels: what a map without relation to the clusters gives.
+    The last two numbers are mean and standard deviation over RANDOM sets of as many unmasked pixels: what a map
+    unrelated to the clusters gives.
     """
     column, row = np.rint(clusters[:, :2]).astype(int).T
     here, mean = maps[:, row, column].mean(1), maps.mean(0)[keep]

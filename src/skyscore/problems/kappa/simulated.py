@@ -1,4 +1,4 @@
-"""Simulated shear maps: counts of galaxies, holes around stars, shape noise."""
+"""Simulated shear maps: galaxy counts, masks around stars, shape noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skyscore.simulate.convergence import UNIT
 
 __all__ = ["simulate_shear", "star_mask"]
 
-HOLES = (1.5, 6.0)  # radii of the holes around stars [arcmin]: faint stars are many, N(> r) ~ 1 / r^2
+HOLES = (1.5, 6.0)  # radii of the masks around stars [arcmin]; small ones are frequent, N(> r) ~ 1 / r^2
 
 
 def simulate_shear(
@@ -21,11 +21,11 @@ def simulate_shear(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and attributes of one observation of one of `images` (n, 1, H, W), drawn by `seed`.
 
-    Galaxies per pixel are Poisson; the shear of a pixel, the mean over its galaxies, has the noise
-    sigma_e / sqrt(galaxies) per component. Pixels without galaxies are masked.
+    The number of galaxies in a pixel is Poisson. The shear of a pixel is the mean over its galaxies and has noise
+    sigma_e / sqrt(galaxies) in each component. Pixels without galaxies are masked.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.kappa.problem`.
+        s: complete settings, see `problems/kappa/settings.yaml`.
     """
     generator = np.random.default_rng(seed)
     truth = np.asarray(images[generator.integers(len(images))], dtype=np.float64)  # (1, H, W), prior units
@@ -61,7 +61,10 @@ def simulate_shear(
 def star_mask(
     shape: tuple[int, int], scale: float, masked: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """True where no star hides the galaxies, (H, W): holes at random places until a share `masked` is gone."""
+    """True where no star hides the galaxies, (H, W).
+
+    Circles are placed at random positions until a fraction `masked` of the pixels is hidden.
+    """
     keep = np.ones(shape, dtype=bool)
     y, x = np.mgrid[: shape[0], : shape[1]] * scale
     while 1 - keep.mean() < masked:

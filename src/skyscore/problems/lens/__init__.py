@@ -1,1 +1,1 @@
-"""Strong lensing: the galaxy behind a gravitational lens."""
+"""Strong lensing: reconstruction of the galaxy behind a gravitational lens."""

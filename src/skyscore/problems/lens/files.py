@@ -1,7 +1,7 @@
-"""The files of a real lens: an image with its noise map, point-spread function and mask, all checked.
+"""Reads the files of a real lens: an image with its noise map, point-spread function and mask. All are checked.
 
-Two forms are read: one FITS file for each (roles image, noise_map, psf and optionally mask), of which the image may
-have a WCS and a unit (BUNIT) in its header; and HDF5 cut-outs in the layout of Galan et al. (2021, arXiv:2012.02802):
+Two forms are accepted. (1) One FITS file each for the roles image, noise_map, psf and (optional) mask; the header of
+the image may hold a WCS and a unit (BUNIT). (2) HDF5 cut-outs in the layout of Galan et al. (2021, arXiv:2012.02802):
 `image_data` [electron / s], `exposure_time` of each pixel [s], `background_rms` and `transform_pix2angle` [arcsec /
 pixel] in one file, `kernel_point_source` in another.
 """
@@ -19,20 +19,22 @@ from skyscore.sky.wcs import check_pixels, wcs_of
 
 __all__ = ["Imaging", "read_imaging"]
 
-HDF5 = b"\x89HDF\r\n\x1a\n"  # the first bytes of every such file
+HDF5 = b"\x89HDF\r\n\x1a\n"  # first bytes of every HDF5 file
 
 
 @dataclass
 class Imaging:
-    """What was observed of one lens, all `(H, W)` with odd sides but the PSF.
+    """The data of one lens. All arrays except the PSF have shape `(H, W)` with odd sides.
 
     Attributes:
-        image: [unit of the image]. noise_map: its standard deviation as shipped.
-        psf: `(p, q)`, odd sides, of unit sum. good: True where a pixel may be used.
-        exposure: seconds for each pixel, None where the files do not say.
-        transform: (right ascension, declination) [arcsec] per step in (x, y) `(2, 2)`, None where unknown.
+        image: in `unit`.
+        noise_map: standard deviation of the image as supplied.
+        psf: `(p, q)`, odd sides, of unit sum.
+        good: True where a pixel may be used.
+        exposure: exposure time of each pixel (s), None where the files do not give it.
+        transform: (right ascension, declination) [arcsec] per step in (x, y), `(2, 2)`; None where unknown.
         center: right ascension and declination [degree] of the middle pixel, None where unknown.
-        unit: of the image, None where unknown.
+        unit: unit of the image, None where unknown.
     """
 
     image: np.ndarray
@@ -46,24 +48,25 @@ class Imaging:
 
 
 def read_imaging(files: dict[str, str], scale: float | None = None) -> Imaging:
-    """The files of a lens by role; of form HDF5 where the image is, else FITS.
+    """Reads the files of a lens by role: as HDF5 if the image is HDF5, otherwise as FITS.
 
-    The mask limits the fit and the data, not the sky on which the noise is measured. Masked pixels that are not finite
-    are filled with the median, so that nothing spreads from them; they are never data.
+    The mask limits the fit and the data; it does not limit the sky on which the noise is measured. Masked pixels that
+    are not finite are replaced by the median so that they do not spread in convolutions. They are never used as data.
 
     Arguments:
-        files: image, psf, and optionally mask (1 = no data); of FITS files also noise_map.
-        scale: pixel (arcsec) that the configuration names, compared with the file's where that says it.
+        files: paths of image and psf, and optionally mask (1 = no data); FITS files also need noise_map.
+        scale: pixel (arcsec) of the configuration, compared with the pixel that the file gives, if any.
 
     Raises:
-        InputError: for files that are no images, do not fit together, or hold unusable pixels.
+        InputError: for files that hold no images, do not fit together, or hold unusable pixels.
     """
     cut_out = "image" in files and is_hdf5(files["image"])
     missing = ({"image", "psf"} if cut_out else {"image", "noise_map", "psf"}) - set(files)
     if missing:
+        image = files.get("image", "lens")
         raise io.InputError(
-            f"{files.get('image', 'lens')}: no file for {', '.join(sorted(missing))} with it; name it under `files` of "
-            "the problem or add its row to config/datasets.tsv, or give an undamaged HDF5 cut-out"
+            f"{image}: no file for {', '.join(sorted(missing))} with it; name it under `files` of the problem, add its "
+            "row to config/datasets.tsv, or give an undamaged HDF5 cut-out"
         )
     found = read_cut_out(files, scale) if cut_out else read_separate(files, scale)
     shape = found.image.shape
@@ -78,7 +81,7 @@ def read_imaging(files: dict[str, str], scale: float | None = None) -> Imaging:
     )
     if any(n % 2 == 0 for n in shape):
         raise io.InputError(
-            f"{files['image']}: shape {shape} has no middle pixel; cut it to odd sides on the lens"
+            f"{files['image']}: shape {shape} has no middle pixel; cut the image to odd sides, centred on the lens"
         )
     for array in (found.image, found.noise_map):
         array[~np.isfinite(array)] = np.median(array[np.isfinite(array)])
@@ -92,15 +95,15 @@ def is_hdf5(path: str) -> bool:
 
 
 def read_separate(files: dict[str, str], scale: float | None) -> Imaging:
-    """FITS files; unit and place on the sky as the header of the image says, where it does."""
+    """Reads FITS files. Unit and position on the sky come from the header of the image, if it has them."""
     image = io.read_fits(files["image"])
     noise_map = io.read_fits(files["noise_map"], image.shape)
     found = Imaging(image, noise_map, io.read_fits(files["psf"]), np.ones(image.shape, bool))
     units = [str(io.read_header(files[role]).get("BUNIT", "")).strip() for role in ("image", "noise_map")]
     if all(units) and units[0].lower() != units[1].lower():
         raise io.InputError(
-            f"{files['noise_map']}: in {units[1]}, the image {files['image']} is in {units[0]}; give the standard "
-            "deviation of its pixels in the same unit"
+            f"{files['noise_map']}: unit is {units[1]}, but the image {files['image']} has unit {units[0]}; give the "
+            "standard deviation of the pixels in the same unit"
         )
     found.unit = units[0] or None
     wcs = wcs_of(files["image"])
@@ -108,13 +111,17 @@ def read_separate(files: dict[str, str], scale: float | None) -> Imaging:
         found.transform = wcs.pixel_scale_matrix * 3600
         check_pixels(files["image"], found.transform, scale)
         middle = wcs.pixel_to_world_values(*((n - 1) / 2 for n in image.shape[::-1]))
-        found.center = tuple(float(v) for v in middle)
+        ra, dec = (float(v) for v in middle)
+        found.center = (ra, dec)
     return found
 
 
 def read_cut_out(files: dict[str, str], scale: float | None) -> Imaging:
-    """An HDF5 cut-out. Its noise map is sqrt(background_rms^2 + image / exposure); where a side is even, the first row
-    or column is left out, since these cut-outs hold the lens on pixel n / 2 counted from 0."""
+    """Reads an HDF5 cut-out.
+
+    The noise map is sqrt(background_rms^2 + image / exposure). Where a side is even, the first row or column is
+    dropped, because these cut-outs have the lens on pixel n / 2, counted from 0.
+    """
     path = files["image"]
     with open_hdf5(path) as file:
         names = ("image_data", "exposure_time", "background_rms", "transform_pix2angle")
@@ -123,12 +130,12 @@ def read_cut_out(files: dict[str, str], scale: float | None) -> Imaging:
         psf = np.asarray(member(file, "kernel_point_source"), dtype=np.float64)
     if image.ndim != 2 or not image.size or exposure.shape != image.shape:
         raise io.InputError(
-            f"{path}: image {image.shape} and exposure {exposure.shape} differ; give one exposure for each pixel"
+            f"{path}: image has shape {image.shape} and exposure {exposure.shape}; give one exposure time per pixel"
         )
     if not (np.isfinite(exposure).all() and exposure.min() > 0):
-        raise io.InputError(f"{path}: exposure times that are not positive; mask or repair such pixels")
+        raise io.InputError(f"{path}: some exposure times are not positive; mask or repair these pixels")
     if rms.shape != () or not (np.isfinite(rms) and rms > 0):
-        raise io.InputError(f"{path}: background_rms is {rms!s:.60}, expected one positive number")
+        raise io.InputError(f"{path}: background_rms is {rms!s:.60}; give one positive number")
     check_transform(path, transform, scale)
     variance = rms**2 + np.clip(image, 0, None) / exposure
     odd = tuple(slice(1 - n % 2, None) for n in image.shape)
@@ -137,9 +144,13 @@ def read_cut_out(files: dict[str, str], scale: float | None) -> Imaging:
 
 
 def check_transform(path: str | Path, transform: np.ndarray, scale: float | None) -> None:
-    """InputError unless it is a matrix of square pixels of side `scale` (arcsec)."""
+    """Checks that the transform is a matrix of square pixels of side `scale` (arcsec).
+
+    Raises:
+        InputError: if it is not.
+    """
     if transform.shape != (2, 2) or not np.isfinite(transform).all():
         raise io.InputError(
-            f"{path}: transform_pix2angle is no matrix of 2 x 2 numbers; give arcsec per pixel"
+            f"{path}: transform_pix2angle is not a 2 x 2 matrix of finite numbers; give arcsec per pixel"
         )
     check_pixels(path, transform, scale)

@@ -1,18 +1,18 @@
 r"""Fit of a strong lens: mass, lens light and source together.
 
 For given nonlinear parameters :math:`\theta` (mass: Einstein radius, ellipticity, centre, slope, shear; light: centre
-and ellipticities) the data are linear in the source pixels s and the light amplitudes a (semi-linear inversion), so
-these are eliminated exactly and only :math:`\theta` is searched:
+and ellipticities) the data are linear in the source pixels s and the light amplitudes a (semi-linear inversion).
+These are eliminated exactly, and only :math:`\theta` is searched:
 
 .. math:: F(\theta) = \min_{s, a} \; \|w (y - A_\theta s - L_\theta a)\|^2 + \lambda \, s^\top R s
     + \|(a - a_0) / \delta_a\|^2 + \|(\theta - \theta_0) / \delta_\theta\|^2
 
-by Levenberg-Marquardt with variable projection: the gradient needs :math:`\partial(A_\theta s + L_\theta a)` at fixed
-(s, a) only, and the Gauss-Newton matrix the same images with what (s, a) can absorb projected out. R penalises
-differences between neighbouring pixels (and the border, outside which the source is zero). The strength
+by Levenberg-Marquardt with variable projection. The gradient only needs :math:`\partial(A_\theta s + L_\theta a)` at
+fixed (s, a); the Gauss-Newton matrix needs the same images with the part that (s, a) can absorb projected out. R
+penalises differences between neighbouring pixels, including the border, outside which the source is zero. The strength
 :math:`\lambda` maximises the evidence, by the fixed point of MacKay (1992).
 
-The source is a plain regularised grid here: the fit is for the lens only. The learned prior enters afterwards.
+The source is a plain regularised grid here, because this fit is used for the lens only. The learned prior enters later.
 
 References: Warren & Dye (2003), astro-ph/0302587; Suyu et al. (2006), astro-ph/0601493; Golub & Pereyra (2003),
 Inverse Problems 19, R1 (variable projection).
@@ -21,6 +21,7 @@ Inverse Problems 19, R1 (variable projection).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ from .light import LightModel, axis_ratio_angle
 
 __all__ = ["MASS", "FitResult", "LensFit", "mass_parameters"]
 
-#: name: (prior mean, prior standard deviation, step of the finite differences); arcsec where a length
+#: name: (prior mean, prior standard deviation, step of the finite differences); lengths in arcsec
 MASS = {
     "theta_E": (1.5, 0.3, 2e-3),
     "e1": (0.0, 0.2, 2e-3),
@@ -46,7 +47,10 @@ MASS = {
 
 
 def mass_parameters(theta: Tensor) -> dict[str, float]:
-    """The lens of :func:`skyscore.operators.lensing.deflection` from the first eight fit parameters (order of MASS)."""
+    """The lens of :func:`skyscore.operators.lensing.deflection` from the first eight fit parameters.
+
+    They are in the order of MASS.
+    """
     values = dict(zip(MASS, map(float, theta[: len(MASS)]), strict=True))
     q, phi = axis_ratio_angle(values.pop("e1"), values.pop("e2"))
     return {**values, "q": q, "phi": phi}
@@ -54,14 +58,16 @@ def mass_parameters(theta: Tensor) -> dict[str, float]:
 
 @dataclass
 class FitResult:
-    """One fit.
+    """Result of one fit.
 
     Attributes:
         theta, theta_error: nonlinear parameters and their formal errors (0 for fixed ones), shape `(P,)`.
         objective, chi2: F, and the weighted squares per pixel, at the minimum.
-        strength: lambda. center: middle of the source grid (arcsec).
-        source: `(n, n)`. amplitudes: of the light, `(K,)`.
-        light, arcs: model images `(H, W)` of lens and source.
+        strength: lambda.
+        center: middle of the source grid (arcsec).
+        source: source image, `(n, n)`.
+        amplitudes: light amplitudes, `(K,)`.
+        light, arcs: model images `(H, W)` of lens light and lensed source.
         history: F after each iteration.
     """
 
@@ -83,14 +89,16 @@ class LensFit:
 
     Arguments:
         image: `(H, W)`.
-        weight: 1 / standard deviation, `(H, W)`, 0 for pixels left out.
+        weight: 1 / standard deviation, `(H, W)`; 0 for pixels left out.
         psf: on image pixels, odd sides.
         scale: image pixel (arcsec).
         light: basis of the lens light on the same pixels.
-        amplitudes: mean and standard deviation of the amplitudes' Gaussian prior, each `(K,)`.
+        amplitudes: mean and standard deviation of the Gaussian prior of the amplitudes, each `(K,)`.
         source_pixels, source_width: side of the source grid, in pixels and in arcsec.
-        arcs: `(H, W)` brightness of the arcs, to centre the source grid on (image less first lens light, clipped).
+        arcs: `(H, W)` brightness of the arcs (image minus first lens light, clipped), on which the source grid is
+            centred.
         theta_0, theta_sd: prior of all nonlinear parameters; a standard deviation of 0 holds a parameter fixed.
+        subpixels: rays per side of an image pixel.
     """
 
     def __init__(
@@ -123,7 +131,7 @@ class LensFit:
     # ------------------------------------------------------------------ linear part
 
     def center(self, theta: Tensor) -> tuple[float, float]:
-        """Brightness-weighted mean of the traced arcs (arcsec): the middle of the source grid."""
+        """Brightness-weighted mean (arcsec) of the arcs traced to the source plane: the middle of the source grid."""
         x, y = pixel_grid(self.image.shape, self.scale)
         use = self.arcs > 0
         ax, ay = deflection(x[use], y[use], mass_parameters(theta))
@@ -131,7 +139,7 @@ class LensFit:
         return float((w * (x[use] - ax)).sum()), float((w * (y[use] - ay)).sum())
 
     def light(self, theta: Tensor) -> Tensor:
-        """Light basis `(K, H, W)` of the parameters after the mass."""
+        """Light basis `(K, H, W)` for the parameters that follow the mass in theta."""
         p = theta[len(MASS) :]
         if self._light_cache is None or not torch.equal(self._light_cache[0], p):
             self._light_cache = (p.clone(), self.light_model.basis(p))
@@ -140,11 +148,11 @@ class LensFit:
     def system(self, theta: Tensor, center: tuple[float, float] | None = None) -> dict:
         """The linear problem at theta: weighted columns B `(M, D + K)`, their Gram matrix, the right-hand side.
 
-        The columns are float32, which halves the time and is exact enough for a fit; the algebra after them is float64.
+        The columns are float32, which halves the time and is accurate enough for a fit. All later algebra is float64.
         """
         center = self.center(theta) if center is None else center
         D, shape = self.n**2, tuple(self.image.shape)
-        A = lens_operator(
+        A: Any = lens_operator(
             mass_parameters(theta), shape, self.scale, (self.n, self.n), self.source_scale, center, self.psf, self.keep,
             self.subpixels,
         )  # fmt: skip
@@ -174,7 +182,7 @@ class LensFit:
         return system | dict(F=F, chi2=chi2, rough=rough, s=s, a=a, residual=residual, L=L)
 
     def evidence_strength(self, at: dict, strength: float) -> float:
-        """Fixed-point update of lambda: (number of source coefficients the data determine) / s' R s."""
+        """Fixed-point update of lambda: (number of source coefficients that the data determine) / s' R s."""
         D = self.n**2
         inverse = torch.cholesky_inverse(at["L"])[:D, :D]
         determined = D - strength * float((inverse * self.R).sum())
@@ -183,7 +191,7 @@ class LensFit:
     # ------------------------------------------------------------------ nonlinear part
 
     def image_of(self, theta: Tensor, at: dict, mass: bool) -> Tensor:
-        """Weighted model image (M,) at theta of the fixed source (`mass`) or of the fixed light amplitudes."""
+        """Weighted model image (M,) at theta, of the fixed source (`mass`) or of the fixed light amplitudes."""
         if not mass:
             model = torch.einsum("k,khw->hw", at["a"], self.light_model.basis(theta[len(MASS) :]))
             return self.w * model[self.keep]
@@ -262,7 +270,7 @@ class LensFit:
 
 
 def _roughness(n: int) -> Tensor:
-    """R of shape `(n^2, n^2)`: squared differences of neighbours, the zero frame around the grid included."""
+    """R, shape `(n^2, n^2)`: squared differences of neighbours, including the zero border around the grid."""
     T = 2 * torch.eye(n, dtype=torch.float64) - torch.diag(torch.ones(n - 1, dtype=torch.float64), 1)
     T = T - torch.diag(torch.ones(n - 1, dtype=torch.float64), -1)
     I = torch.eye(n, dtype=torch.float64)

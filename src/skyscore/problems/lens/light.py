@@ -3,10 +3,10 @@ r"""Light of the lens galaxy: a multi-Gaussian expansion.
 .. math:: I(x, y) = c + \sum_{f} \sum_k a_{fk} \exp\left(-\frac{m_f^2(x, y)}{2 \sigma_k^2}\right), \quad
     m_f^2 = q_f u^2 + v^2 / q_f
 
-with (u, v) the coordinates along the major and minor axis of family f, all families on one centre, the widths
-:math:`\sigma_k` in geometric progression, and the result convolved with the point-spread function. The amplitudes
-are linear; the centre and each family's ellipticity :math:`(e_1, e_2) = \frac{1-q}{1+q} (\cos 2\phi, \sin 2\phi)` are
-not. Two families follow a twist or a disk.
+with (u, v) the coordinates along the major and minor axis of family f. All families share one centre, the widths
+:math:`\sigma_k` form a geometric progression, and the result is convolved with the point-spread function. The model is
+linear in the amplitudes and nonlinear in the centre and in each family's ellipticity :math:`(e_1, e_2) =
+\frac{1-q}{1+q} (\cos 2\phi, \sin 2\phi)`. Two families can follow a twist of the isophotes or a disk.
 
 References: Emsellem, Monnet & Bacon (1994), A&A 285, 723; Cappellari (2002), arXiv:astro-ph/0201430.
 """
@@ -34,25 +34,26 @@ def ellipticity(q: float, phi: float) -> tuple[float, float]:
 
 
 def axis_ratio_angle(e1: float, e2: float) -> tuple[float, float]:
-    """Axis ratio q and position angle phi (radians, 0 to pi) of (e1, e2); |e| is kept below 0.9."""
+    """Axis ratio q and position angle phi (radians, 0 to pi) of (e1, e2); |e| is limited to 0.9."""
     e = min(math.hypot(e1, e2), 0.9)
     return (1 - e) / (1 + e), (0.5 * math.atan2(e2, e1)) % math.pi
 
 
 @dataclass
 class LightModel:
-    """The basis of one lens galaxy.
+    """The basis images of one lens galaxy.
 
     Attributes:
-        shape: `(H, W)` of the image; scale: its pixel (arcsec).
+        shape: `(H, W)` of the image.
+        scale: pixel of the image (arcsec).
         psf: point-spread function on these pixels, odd sides.
         sigmas: widths of the Gaussians (arcsec).
         families: number of families of ellipses.
         sky: whether a constant is part of the basis.
-        subpixels: Gauss-Legendre nodes per pixel side.
+        subpixels: Gauss-Legendre nodes per side of a pixel.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     scale: float
     psf: Tensor
     sigmas: tuple[float, ...]
@@ -62,10 +63,11 @@ class LightModel:
 
     @property
     def components(self) -> int:
+        """Number K of basis images."""
         return self.families * len(self.sigmas) + int(self.sky)
 
     def basis(self, parameters) -> Tensor:
-        """Images of unit amplitude, shape `(K, H, W)`, of `parameters` (x0, y0, e1, e2, e1', e2', ...), arcsec."""
+        """Images of unit amplitude `(K, H, W)` for `parameters` (x0, y0, e1, e2, e1', e2', ...), lengths in arcsec."""
         ph, pw = self.psf.shape[0] // 2, self.psf.shape[1] // 2
         x, y = pixel_grid((self.shape[0] + 2 * ph, self.shape[1] + 2 * pw), self.scale)
         nodes, weights = np.polynomial.legendre.leggauss(self.subpixels)
@@ -73,7 +75,7 @@ class LightModel:
         for f in range(self.families):
             q, phi = axis_ratio_angle(*map(float, parameters[2 + 2 * f : 4 + 2 * f]))
             for k, width in enumerate(self.sigmas):
-                narrow = width < 3 * self.scale  # wider Gaussians are their pixel averages to 1 %
+                narrow = width < 3 * self.scale  # wider Gaussians equal their pixel averages to 1 %
                 rule = zip(nodes / 2, weights / 2, strict=True) if narrow else [(0.0, 1.0)]
                 rule = [(float(d) * self.scale, float(w)) for d, w in rule]
                 part = images[f * len(self.sigmas) + k]
@@ -90,15 +92,15 @@ class LightModel:
 
 
 def non_negative_amplitudes(basis: Tensor, image: Tensor, weight: Tensor) -> tuple[Tensor, float]:
-    """Amplitudes (K,) that minimise the weighted squares, Gaussians non-negative; and the minimum.
+    """Amplitudes (K,) that minimise the weighted squares with non-negative Gaussians, and the minimum.
 
     Arguments:
-        basis: `(K, N)`; the last row may be the sky, which may take either sign.
+        basis: `(K, N)`; the last row is the sky, which may have either sign.
         image, weight: `(N,)`; weight = 1 / standard deviation, 0 for pixels left out.
     """
     A = (basis * weight).numpy().T
     A = np.concatenate((A, -A[:, -1:]), axis=1)  # the sky: a difference of two non-negative numbers
-    # the normal equations are small; a triangular factor of them gives the same minimum in far less time
+    # the normal equations are small: their triangular factor gives the same minimum in far less time
     gram = A.T @ A
     root = np.linalg.cholesky(gram + 1e-10 * np.trace(gram) / len(gram) * np.eye(len(gram)))
     rhs = np.linalg.solve(root, A.T @ (image * weight).numpy())

@@ -1,12 +1,12 @@
-r"""From an image to a lens model, without a hand-set starting point.
+"""Fits a lens model to an image without a starting point set by hand.
 
-1. Light alone: a multi-Gaussian expansion on pixels binned to 0.09 arcsec, fitted to the lower envelope of the image
-   (pixels above the model are arcs and leave the fit, repeatedly).
-2. Mass, coarse: :class:`LensFit` on the binned pixels from several position angles, with the light's shape held.
-3. Mass and light, fine: the best of these on the original pixels, all parameters free.
+1. Light alone: a multi-Gaussian expansion on pixels binned to 0.09 arcsec, fitted to the lower envelope of the image.
+   Pixels above the model are arcs and are removed from the fit, repeatedly.
+2. Mass, coarse: :class:`LensFit` on the binned pixels from several position angles, with the light's shape held fixed.
+3. Mass and light, fine: the best of these fits on the original pixels, with all parameters free.
 
-The white noise of these fits has the variance of the correlated noise on large scales, d^2 sum(rho): the frozen law
-itself judges the result (:mod:`skyscore.problems.lens.problem`).
+The white noise of these fits has the variance of the correlated noise on large scales, d^2 sum(rho). The result is
+judged by the fixed correlated law (:mod:`skyscore.problems.lens.problem`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from .light import LightModel, ellipticity, non_negative_amplitudes
 
 __all__ = ["LensModel", "fit_lens"]
 
-COARSE = 0.09  # arcsec: pixel of the coarse stages, as nearly as whole pixels make it
+COARSE = 0.09  # arcsec: pixel of the coarse stages, rounded to a whole number of image pixels
 FREEDOM = (
     0.3  # prior standard deviation of each light amplitude / galaxy's brightness at the Gaussian's width
 )
-ARC_START = 0.4  # arcsec: nearer the centre nothing is taken for an arc
+ARC_END = 3.0  # arcsec: arcs are looked for to this radius, and to that of the fit where it is larger
+ARC_START = 0.4  # arcsec: pixels closer to the centre are never counted as arcs
 
 
 @dataclass
@@ -40,10 +41,12 @@ class LensModel:
     """A fitted lens.
 
     Attributes:
-        fit: the last fit. sigmas: widths of the light's Gaussians (arcsec).
+        fit: the last fit.
+        sigmas: widths of the light's Gaussians (arcsec).
         amplitude_mean, amplitude_sd: Gaussian prior of the light's amplitudes, `(K,)`.
         source_width: side of the fit's source grid (arcsec).
-        starts: what each start of the mass came to. seconds: wall time.
+        starts: objective, chi2 and Einstein radius reached from each start of the mass.
+        seconds: wall time.
     """
 
     fit: FitResult
@@ -70,16 +73,17 @@ def fit_lens(
     coarse_pixels: int = 32,
     fine_pixels: int = 40,
 ) -> LensModel:
-    """Fits mass, light and source of `image` (H, W), centred on the lens, odd sides.
+    """Fits mass, light and source of `image` (H, W), which is centred on the lens and has odd sides.
 
     Arguments:
         good: `(H, W)`, True where a pixel may be used.
-        psf: `(p, p)`, odd; scale: pixel (arcsec).
+        psf: `(p, p)`, odd.
+        scale: pixel (arcsec).
         radius, hole: the fit uses pixels between these distances (arcsec) from the middle.
         slope: "free" (prior 1 +- 0.1 for t) or "isothermal".
-        source_width: side of the source grid (arcsec), generous.
+        source_width: side of the source grid (arcsec); choose it generously.
         starts: position angles tried for the mass.
-        coarse_pixels, fine_pixels: side of the source grid in the two stages; no fine stage where the latter is 0.
+        coarse_pixels, fine_pixels: side of the source grid in the two stages; fine_pixels 0 skips the fine stage.
 
     Raises:
         ValueError: if no arcs are found.
@@ -93,7 +97,8 @@ def fit_lens(
     coarse_deviation = torch.from_numpy(np.sqrt(_binned(deviation**2, b)) / b)
 
     light = LightModel(tuple(coarse.shape), scale * b, coarse_psf, sigmas)
-    shape, mean, arcs = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
+    shape, mean, residue = _lower_envelope(light, coarse, coarse_deviation, 1.5 * radius)
+    arcs = _arc_light(residue, coarse_deviation, scale * b, radius)
     amplitudes = (mean, _amplitude_freedom(light, shape, mean))
     print(f"light alone: centre {shape[0]:.3f}, {shape[1]:.3f} arcsec; {time.perf_counter() - clock:.0f} s")
 
@@ -119,19 +124,19 @@ def fit_lens(
         theta[1], theta[2] = ellipticity(0.75, np.pi * k / starts)
         tried.append(fit.run(theta, 1e3, iterations=6, adapt=3))
         print(f"start {k + 1}/{starts}: {_summary(tried[-1])}; {time.perf_counter() - clock:.0f} s")
-    best = sorted(tried, key=lambda result: result.objective)[:2]
+    lowest = sorted(tried, key=lambda result: result.objective)[:2]
     best = min(
-        (fit.run(b.theta, b.strength, iterations=20) for b in best), key=lambda result: result.objective
+        (fit.run(b.theta, b.strength, iterations=20) for b in lowest), key=lambda result: result.objective
     )
     print(f"best, coarse: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
 
     if fine_pixels:
         theta_sd[len(MASS) :] = torch.tensor([0.03, 0.03] + [0.1] * (len(shape) - 2))
-        full, deviation = torch.from_numpy(image), torch.from_numpy(deviation)
+        full, full_deviation = torch.from_numpy(image), torch.from_numpy(deviation)
         light = LightModel(tuple(full.shape), scale, torch.from_numpy(psf), sigmas)
         residue = torch.from_numpy(smooth) - torch.einsum("k,khw->hw", mean, light.basis(shape))
-        arcs = _arc_light(residue, deviation, scale)
-        fit = stage(full, deviation, arcs, torch.from_numpy(psf), scale, fine_pixels)
+        arcs = _arc_light(residue, full_deviation, scale, radius)
+        fit = stage(full, full_deviation, arcs, torch.from_numpy(psf), scale, fine_pixels)
         best = fit.run(best.theta, best.strength * (coarse_pixels / fine_pixels) ** 2, iterations=8, adapt=3)
         print(f"fine: {_summary(best)}; {time.perf_counter() - clock:.0f} s")
     outcomes = [{"objective": t.objective, "chi2": t.chi2, "theta_E": float(t.theta[0])} for t in tried]
@@ -139,12 +144,12 @@ def fit_lens(
 
 
 def _lower_envelope(light: LightModel, image: Tensor, deviation: Tensor, radius: float, rounds: int = 6):
-    """Shape parameters, amplitudes and arc image of a light fit that ignores what lies above it."""
+    """Shape parameters and amplitudes of a light fit that ignores pixels above it, and the image less that light."""
     x, y = pixel_grid(light.shape, light.scale)
     r = torch.hypot(x, y)
     inside, core = r < radius, r < ARC_START
     shape = np.array([0.0, 0.0, 0.0, 0.0, -0.1, 0.0])
-    arcs = (r > ARC_START) & (r < 0.6 * radius)  # the first round sees core and halo only
+    arcs = (r > ARC_START) & (r < 0.6 * radius)  # the first round uses core and halo only
     for k in range(rounds):
         weight = torch.where(inside & ~arcs, 1 / deviation, 0.0).flatten()
 
@@ -161,19 +166,23 @@ def _lower_envelope(light: LightModel, image: Tensor, deviation: Tensor, radius:
         residue = image - torch.einsum("k,khw->hw", amplitudes, basis)
         above = (residue > 3 * deviation) & ~core
         arcs = torch.from_numpy(binary_dilation(above.numpy()))
-    return torch.from_numpy(shape), amplitudes, _arc_light(residue, deviation, light.scale)
+    return torch.from_numpy(shape), amplitudes, residue
 
 
-def _arc_light(residue: Tensor, deviation: Tensor, scale: float) -> Tensor:
-    """What is well above the lens light, outside the core and inside 3 arcsec; 0 elsewhere."""
+def _arc_light(residue: Tensor, deviation: Tensor, scale: float, radius: float) -> Tensor:
+    """Light `(H, W)` well above that of the lens, between ARC_START and the larger of ARC_END and `radius` (arcsec)."""
     r = torch.hypot(*pixel_grid(residue.shape, scale))
-    return torch.where((residue > 5 * deviation) & (r > ARC_START) & (r < 3.0), residue, 0.0)
+    inside = (r > ARC_START) & (r < max(ARC_END, radius))
+    return torch.where((residue > 5 * deviation) & inside, residue, 0.0)
 
 
 def _arc_radius(arcs: Tensor, scale: float, center: Tensor) -> float:
-    """Mean distance of the arcs' light from the lens (arcsec): near the Einstein radius, whatever the source."""
+    """Mean distance of the arcs' light from the lens (arcsec), which is close to the Einstein radius for any source."""
     if not (arcs > 0).any():
-        raise ValueError("nothing stands out above the light of the lens galaxy: no arcs to fit")
+        raise ValueError(
+            "no arcs to fit: no pixel stands out above the light of the lens galaxy; check that the image is centred "
+            "on the lens and that the noise map has the unit of the image"
+        )
     x, y = pixel_grid(arcs.shape, scale)
     return float((torch.hypot(x - center[0], y - center[1]) * arcs).sum() / arcs.sum())
 
@@ -182,8 +191,8 @@ def _amplitude_freedom(light: LightModel, shape: Tensor, amplitudes: Tensor) -> 
     """Prior standard deviation of the amplitudes: a fraction of the galaxy's own brightness at each width."""
     model = torch.einsum("k,khw->hw", amplitudes, light.basis(shape))
     r = torch.hypot(*pixel_grid(light.shape, light.scale))
-    reach = float(r[r.shape[0] // 2].max()) - light.scale
-    at = [min(max(s, light.scale / 2), reach) for s in light.sigmas]
+    largest = float(r[r.shape[0] // 2].max()) - light.scale
+    at = [min(max(s, light.scale / 2), largest) for s in light.sigmas]
     profile = [float(model[(r - s).abs() < light.scale].mean()) for s in at] * light.families
     return FREEDOM * torch.tensor(
         [*profile, profile[-1]], dtype=torch.float64
@@ -191,10 +200,11 @@ def _amplitude_freedom(light: LightModel, shape: Tensor, amplitudes: Tensor) -> 
 
 
 def _window(shape, scale: float, radius: float, hole: float) -> tuple[Tensor, tuple[slice, slice]]:
-    """Pixels between two radii (H, W), and the smallest centred square that holds them."""
+    """Pixels (H, W) between two radii, and the smallest centred square that contains them."""
     r = torch.hypot(*pixel_grid(tuple(shape), scale))
-    cut = tuple(slice(max(0, n // 2 - int(radius / scale)), n // 2 + int(radius / scale) + 1) for n in shape)
-    return (r < radius) & (r > hole), cut
+    half = int(radius / scale)
+    rows, columns = (slice(max(0, n // 2 - half), n // 2 + half + 1) for n in shape)
+    return (r < radius) & (r > hole), (rows, columns)
 
 
 def _binned(image: np.ndarray, b: int) -> np.ndarray:
@@ -205,7 +215,7 @@ def _binned(image: np.ndarray, b: int) -> np.ndarray:
 
 
 def _binned_psf(psf: np.ndarray, b: int) -> Tensor:
-    """The PSF between binned pixels: averaged over a binned pixel, taken at its steps, of unit sum."""
+    """The PSF on binned pixels: averaged over a binned pixel, sampled at the binned step, of unit sum."""
     half = (psf.shape[0] // 2) // b * b
     middle = psf.shape[0] // 2
     steps = slice(middle - half, middle + half + 1, b)

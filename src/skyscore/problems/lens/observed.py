@@ -1,6 +1,7 @@
-r"""A real lens: from its files to an observation, with every assumption written down.
+"""Builds the observation of a real lens from its files and records every assumption.
 
-Noise first (on the sky, frozen), then the fit of the lens, then the frame and the annulus of the final inference.
+The noise is measured first (on the sky, then held fixed), then the lens is fitted, then the frame and the annulus of
+the final inference are cut out.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from .model import LensModel, fit_lens
 __all__ = ["ASSUMPTIONS", "observe_lens"]
 
 ASSUMPTIONS = [
-    "lens mass: one elliptical power law and external shear, held at the fit while the source is sampled",
+    "lens mass: one elliptical power law with external shear, held at the fit while the source is sampled",
     "lens light: shape held at the fit, amplitudes integrated out under their prior",
-    "flux scale held at its maximum of evidence; offset 0",
+    "flux scale: held at its maximum of evidence; the offset is 0",
     "noise: sky part and correlation measured outside the sky radius before any fit, photon part from the smooth model",
-    "the point-spread function as shipped, scaled to unit sum; its centroid is not on its middle pixel, which shifts "
+    "point-spread function: as supplied, scaled to unit sum; its centroid is not on its middle pixel, which shifts "
     "lens and arcs alike",
 ]
-AXES = {  # of the arrays that are no images
+AXES = {  # of the arrays that are not images
     "rho": ("lag_y", "lag_x"),
     "rho_measured": ("lag_y", "lag_x"),
     "light_basis": ("component", "y", "x"),
@@ -43,8 +44,8 @@ AXES = {  # of the arrays that are no images
     "coefficients": ("mode",),
 }
 ORIENTATION = {
-    False: "orientation on the sky unknown: +x, +y are the axes of the image",
-    True: "orientation on the sky as the file says; the source plane is drawn in the same axes",
+    False: "orientation on the sky: unknown; +x and +y are the axes of the image",
+    True: "orientation on the sky: as given in the file; the source plane is drawn in the same axes",
 }
 
 
@@ -54,25 +55,27 @@ def observe_lens(
     """Arrays and attributes of the observation; the flux scale is left at 1.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.lens.problem`.
+        s: complete settings, see `problems/lens/settings.yaml`.
         files: by role, see :func:`skyscore.problems.lens.files.read_imaging`.
         pixels: side of the source frame.
 
     Raises:
-        InputError: for files that are no images, do not fit together, or hold unusable pixels.
+        InputError: for files that hold no images, do not fit together, or hold unusable pixels, and if no arcs are
+            found.
     """
     scale = s["pixel_scale"]
     data = read_imaging(files, scale)
-    image, reach = data.image, min(data.image.shape) * scale / 2
-    if reach < max(s["annulus"][1], s["fit_radius"]) + 2 * scale:
+    image, half = data.image, min(data.image.shape) * scale / 2
+    if half < max(s["annulus"][1], s["fit_radius"]) + 2 * scale:
         raise io.InputError(
-            f"{files['image']}: the image reaches {reach:.2f} arcsec, less than the annulus {s['annulus']} and the fit "
-            f"({s['fit_radius']} arcsec); give a wider image or smaller radii"
+            f"{files['image']}: the image extends to {half:.2f} arcsec, less than the annulus {s['annulus']} or the "
+            f"fit radius {s['fit_radius']} arcsec need; give a wider image or smaller radii"
         )
     try:
         sky = measure_sky_noise(image, data.noise_map, scale, s["sky_radius"], exposure=data.exposure)
         print(
-            f"sky: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, {sky.pixels} pixels"
+            f"sky noise: sigma {sky.std:.5f}, sum of rho {sky.spread:.2f}, exposure {sky.exposure:.0f} s, "
+            f"{sky.pixels} pixels"
         )
         model = fit_lens(
             image,
@@ -90,7 +93,7 @@ def observe_lens(
 
 
 def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, pixels: int):
-    """Arrays and attributes of a fitted lens, on the smallest frame that holds its annulus."""
+    """Arrays and attributes of a fitted lens, on the smallest frame that contains its annulus."""
     image, psf, good = data.image, data.psf, data.good
     fit, scale, unit = model.fit, s["pixel_scale"], data.unit or s["unit"]
     place = s["sky_center"] or data.center
@@ -98,7 +101,7 @@ def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, 
     keep = annulus(image.shape, scale, s["annulus"], (lens["x0"], lens["y0"])) & good
     half = math.ceil(s["annulus"][1] / scale) + 3
     cut = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in image.shape)
-    # the flux that sets the photon noise is the fitted model, and beyond its frame the smoothed image
+    # the photon noise follows the flux of the fitted model, and outside its frame that of the smoothed image
     smooth, n = gaussian_filter(image, 2.0), fit.light.shape[0]
     inner = tuple(slice(m // 2 - n // 2, m // 2 - n // 2 + n) for m in image.shape)
     flux = smooth.copy()
@@ -152,13 +155,13 @@ def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, 
             "variance_per_flux": 1 / (sky.exposure * sky.spread),
             "variance_per_flux_on_sky": sky.slope,
         },
-        "einstein_radius": "intermediate axis: mean convergence 1 inside the ellipse of area pi theta_E^2",
+        "einstein_radius": "on the intermediate axis: mean convergence is 1 inside the ellipse of area pi theta_E^2",
         "assumptions": [*ASSUMPTIONS, ORIENTATION[data.transform is not None]],
     }
     attrs["numbers"] = {
         "einstein_radius_arcsec": lens["theta_E"],
         "einstein_radius_error_arcsec": error["theta_E"],
-        "critical_area_radius_arcsec": critical_area_radius(lens),
+        "critical_area_radius_arcsec": critical_area_radius(lens, max(4.0, 2 * lens["theta_E"])),
         "axis_ratio": lens["q"],
         "slope": lens["t"],
         "shear": math.hypot(lens["gamma_1"], lens["gamma_2"]),
@@ -178,13 +181,13 @@ def assemble(s: dict[str, Any], data: Imaging, sky: SkyNoise, model: LensModel, 
         attrs["numbers"] |= distances(*s["redshifts"])
     if place is not None and data.transform is not None:
         step = data.transform / scale * source_scale / 3600
-        middle = [(pixels + 1) / 2 - offset / source_scale for offset in fit.center]
-        attrs["wcs"] = sky_cards(place, step, pixels, middle)
+        x, y = ((pixels + 1) / 2 - offset / source_scale for offset in fit.center)
+        attrs["wcs"] = sky_cards(place, step, pixels, (x, y))
     return arrays, attrs
 
 
 def distances(z_lens: float, z_source: float) -> dict[str, float]:
-    """Redshifts, and what an arcsec is at them (proper kpc; Planck 2018, arXiv:1807.06209, as in astropy)."""
+    """Redshifts, and the proper length of one arcsec at each (kpc; Planck 2018, arXiv:1807.06209, as in astropy)."""
     from astropy.cosmology import Planck18
 
     kpc = [float(Planck18.kpc_proper_per_arcmin(z).value) / 60 for z in (z_lens, z_source)]
@@ -195,7 +198,7 @@ def distances(z_lens: float, z_source: float) -> dict[str, float]:
 def traced_inside(
     arcs: np.ndarray, sigma: np.ndarray, scale: float, lens: dict, center, width: float
 ) -> float:
-    """Share of the light of `arcs` (H, W) above three sigma that the lens maps into a source frame of side `width`."""
+    """Fraction of the light of `arcs` (H, W) above 3 sigma that traces into a source frame of side `width`."""
     x, y = pixel_grid(arcs.shape, scale)
     ax, ay = deflection(x, y, lens)
     inside = ((x - ax - center[0]).abs() < width / 2) & ((y - ay - center[1]).abs() < width / 2)

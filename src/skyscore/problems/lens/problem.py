@@ -1,16 +1,17 @@
-r"""Strong lensing: the galaxy behind a lens, from its arcs.
+r"""Strong lensing: reconstruction of the lensed galaxy (the source) from its arcs.
 
 .. math:: y = P\, L_\theta\, (s\, x) + \sum_k a_k\, \ell_k + n, \qquad n \sim N(0, \Sigma), \quad a \sim N(a_0, \Lambda)
 
 with :math:`L_\theta` the ray tracing through a fixed lens, P the point-spread function and the mask, s the flux scale,
-:math:`\ell_k` the images of the lens galaxy's light of unit amplitude. The light amplitudes are integrated out: with
-:math:`U = \Sigma^{-1/2} \ell`, every :math:`W = \Sigma^{-1/2} A` loses what U can absorb,
+and :math:`\ell_k` the images of the components of the lens galaxy's light, each of unit amplitude. The light amplitudes
+are integrated out: with :math:`U = \Sigma^{-1/2} \ell`, every :math:`W = \Sigma^{-1/2} A` loses the part that U can
+absorb,
 
 .. math:: A^\top C^{-1} A = W^\top W - W^\top U (\Lambda^{-1} + U^\top U)^{-1} U^\top W, \qquad
     C = \Sigma + \ell \Lambda \ell^\top
 
-so that a sampler sees the source alone, and the uncertainty of the foreground is in its samples. Lens mass and the
-shape of the light are held at their fit (:mod:`skyscore.problems.lens.model`).
+A sampler therefore sees the source alone, and its samples include the uncertainty of the foreground light. The lens
+mass and the shape of the light are held at their fit (:mod:`skyscore.problems.lens.model`).
 
 References: Warren & Dye (2003), astro-ph/0302587 (linear source); Adam et al. (2022), arXiv:2211.03812 (score prior).
 """
@@ -30,7 +31,6 @@ from skyscore.baselines.sersic import fit_sersic
 from skyscore.likelihoods.gaussian import Spectrum, compress
 from skyscore.likelihoods.noise import CorrelatedNoise, DiagonalNoise
 from skyscore.observation import Observation, Panel
-from skyscore.operators.base import LinearOperator
 from skyscore.operators.lensing import lens_operator
 from skyscore.problems.base import Problem
 from skyscore.statistics.moments import Moments
@@ -38,91 +38,18 @@ from skyscore.statistics.moments import Moments
 from .observed import observe_lens
 from .simulated import simulate_lens
 
-__all__ = ["SETTINGS", "LensProblem"]
-
-# fmt: off
-SETTINGS = {
-    "type": "object",
-    "properties": {
-        "source_width": {"type": "number", "exclusiveMinimum": 0, "default": 2.4, "unit": "arcsec",
-            "description": "Side of the source frame; its pixels are those of the prior."},
-        "annulus": {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2,
-            "default": [0.4, 2.7], "unit": "arcsec",
-            "description": "Inner and outer radius around the lens between which pixels are data."},
-        "subpixels": {"type": "integer", "minimum": 1, "default": 4,
-            "description": "Rays per side of an image pixel (Gauss-Legendre)."},
-        "image_pixels": {"type": "integer", "minimum": 8, "default": 64, "unit": "pixel",
-            "description": "Simulated: side of the image."},
-        "image_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.09, "unit": "arcsec/pixel",
-            "description": "Simulated: pixel of the image."},
-        "psf_fwhm": {"type": "number", "exclusiveMinimum": 0, "default": 0.15, "unit": "arcsec",
-            "description": "Simulated: full width at half maximum of the Gaussian point-spread function."},
-        "snr": {"type": "number", "exclusiveMinimum": 0, "default": 30.0,
-            "description": "Simulated: brightest pixel of the noiseless arcs / standard deviation of the noise."},
-        "correlation": {"type": "number", "minimum": 0, "maximum": 0.45, "default": 0.0,
-            "description": "Simulated: weight of the side neighbours in the kernel that makes the noise correlated."},
-        "lens": {"type": "object", "additionalProperties": False, "default": {},
-            "description": "Simulated: the lens.",
-            "properties": {
-                "theta_E": {"type": "number", "exclusiveMinimum": 0, "default": 1.5, "unit": "arcsec",
-                    "description": "Einstein radius on the intermediate axis."},
-                "q": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.75,
-                    "description": "Axis ratio of the mass."},
-                "phi": {"type": "number", "default": 1.2, "unit": "radian",
-                    "description": "Position angle of the major axis, from +x to +y."},
-                "x0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
-                "y0": {"type": "number", "default": 0.0, "unit": "arcsec", "description": "Centre."},
-                "t": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 2, "default": 1.0,
-                    "description": "Slope of the surface density; 1 is isothermal."},
-                "gamma_1": {"type": "number", "default": 0.03, "description": "External shear."},
-                "gamma_2": {"type": "number", "default": -0.02, "description": "External shear."},
-            }},
-        "source_center": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-            "default": [0.1, 0.05], "unit": "arcsec",
-            "description": "Simulated: x, y of the middle of the source frame."},
-        "pixel_scale": {"type": "number", "exclusiveMinimum": 0, "default": 0.03, "unit": "arcsec/pixel",
-            "description": "Real data: pixel of the image."},
-        "unit": {"type": "string", "default": "electron / (s pix)",
-            "description": "Real data: unit of the image, where its header has no BUNIT."},
-        "sky_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
-            "description": "Real data: the noise is measured outside this radius."},
-        "fit_radius": {"type": "number", "exclusiveMinimum": 0, "default": 3.0, "unit": "arcsec",
-            "description": "Real data: the lens is fitted to pixels inside this radius."},
-        "sky_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-            "default": None, "unit": "degree",
-            "description": "Real data: right ascension and declination of the middle of the image, for FITS files; "
-            "used where the image's orientation is known. null: as the image's header says, if it does."},
-        "redshifts": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
-            "maxItems": 2, "default": None,
-            "description": "Real data: redshifts of the lens and of the source, for lengths in kpc."},
-        "published_einstein_radius": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None,
-            "unit": "arcsec", "description": "Real data: a published value, for comparison only."},
-        "slope": {"type": "string", "enum": ["free", "isothermal"], "default": "free",
-            "description": "Real data: whether the slope of the mass is fitted."},
-        "starts": {"type": "integer", "minimum": 1, "default": 4,
-            "description": "Real data: position angles from which the fit of the mass starts."},
-    },
-}
-FILES = {
-    "image": "FITS image, odd sides, the lens on its middle pixel; or an HDF5 cut-out, see docs/lens.md",
-    "noise_map": "FITS image: standard deviation of each pixel, photon noise included (not with a cut-out)",
-    "psf": "FITS image, odd sides, on the pixels of the image",
-    "mask": "FITS image, not 0 where there are no data (may be left out)",
-}
-# fmt: on
+__all__ = ["LensProblem"]
 
 
 class LensProblem(Problem):
-    """See the module. Unknown: the source's surface brightness `(1, h, w)` on the source frame."""
+    """The lens problem of this module. Unknown: the source's surface brightness `(1, h, w)` on the source frame."""
 
     kind = "lens"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
-    FILES: ClassVar[dict[str, str]] = FILES
-    STATED: ClassVar[dict[str, str]] = {
+    CAPTION_NUMBERS: ClassVar[dict[str, str]] = {
         "chi2_dof_bright_arcs": "chi2 per datum on the bright arcs",
-        "chi2_dof_shipped_noise": "chi2 per datum under the noise map that came with the data",
+        "chi2_dof_shipped_noise": "chi2 per datum with the noise map supplied with the data",
         "einstein_radius_arcsec": "Einstein radius [arcsec]",
-        "einstein_radius_over_published": "over the published one",
+        "einstein_radius_over_published": "ratio to the published Einstein radius",
     }
 
     def __init__(self, observation: Observation, device: str = "cpu"):
@@ -135,14 +62,19 @@ class LensProblem(Problem):
         self.keep = arrays["keep"].bool()
         self.shipped = arrays["shipped_std"].double() if "shipped_std" in arrays else None
         self.rho = arrays["rho"].double() if "rho" in arrays else None
-        self.light = arrays["light_basis"].double() if "light_basis" in arrays else None
-        self.light_mean = arrays["light_mean"].double() if self.light is not None else None
-        self.light_sd = arrays["light_sd"].double() if self.light is not None else None
+        names = ("light_basis", "light_mean", "light_sd")
+        # these three are None where the observation has no light of the lens
+        self.light: Any
+        self.light_mean: Any
+        self.light_sd: Any
+        self.light, self.light_mean, self.light_sd = (
+            arrays[name].double() if "light_basis" in arrays else None for name in names
+        )
 
     # ------------------------------------------------------------------ forward model
 
     @cached_property
-    def operator(self) -> LinearOperator:
+    def operator(self) -> Any:
         """The forward model in physical units: `(B, 1, h, w)` to the unmasked pixels `(B, M)`."""
         a = self.observation.attrs
         return lens_operator(
@@ -159,14 +91,14 @@ class LensProblem(Problem):
 
     @cached_property
     def noise(self) -> CorrelatedNoise | DiagonalNoise:
-        """Sigma on the unmasked pixels."""
+        """The noise law Sigma on the unmasked pixels."""
         if self.rho is None:
             return DiagonalNoise(self.std[self.keep])
         return CorrelatedNoise(self.std, self.rho, self.keep)
 
     @property
     def data(self) -> Tensor:
-        """y less the mean lens light, on the unmasked pixels `(M,)`."""
+        """y minus the mean lens light, on the unmasked pixels `(M,)`."""
         y = self.image[self.keep]
         return y if self.light is None else y - self.light_columns @ self.light_mean
 
@@ -178,7 +110,7 @@ class LensProblem(Problem):
     # ------------------------------------------------------------------ likelihood
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
-        """See :meth:`Problem.normal_equations`; light amplitudes are integrated out."""
+        """A' C^-1 A and A' C^-1 y (see :meth:`Problem.normal_equations`), with the light amplitudes integrated out."""
         D, K = math.prod(self.shape), 0 if self.light is None else len(self.light_mean)
         A = torch.empty(int(self.keep.sum()), D + K, dtype=torch.float64)
         self.operator.matrix(out=A[:, :D])
@@ -194,7 +126,10 @@ class LensProblem(Problem):
         return (G + G.T) / 2, b
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
-        """The curvature-regularised linear inversion and a single Sersic source, both without a learned prior."""
+        """Two reconstructions without a learned prior: curvature-regularised linear inversion and a single Sersic
+        source.
+
+        """
         V, s, d = (t.double().cpu() for t in vars(self.likelihood.spectrum()).values())
         s = s / self.observation.attrs["flux_scale"]
         inversion = invert((V * s**2) @ V.T, V @ (s * d), self.shape[1:])
@@ -206,7 +141,11 @@ class LensProblem(Problem):
     # ------------------------------------------------------------------ checks and figure
 
     def light_given(self, residual: Tensor, generator: torch.Generator) -> Tensor:
-        """A draw of the light amplitudes' deviation from their mean, `(n, K)`, given y - A x - mean light, `(n, M)`."""
+        """A draw `(n, K)` of the light amplitudes minus their mean.
+
+        Arguments:
+            residual: y - A x - mean light, `(n, M)`.
+        """
         U = self.noise.whiten(self.light_columns.T.contiguous())  # (K, M)
         L = torch.linalg.cholesky(U @ U.T + torch.diag(self.light_sd**-2))
         mean = torch.cholesky_solve(U @ self.noise.whiten(residual).T, L)
@@ -214,8 +153,10 @@ class LensProblem(Problem):
         return (mean + torch.linalg.solve_triangular(L.T, z, upper=True)).T
 
     def model(self, x: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Lensed source `(n, M)` and lens light `(n, M)` of samples x in prior units; the amplitudes of the light are
-        drawn given each sample, so that (source, light) is a draw from their joint posterior."""
+        """Lensed source `(n, M)` and lens light `(n, M)` of samples x in prior units.
+
+        The light amplitudes are drawn given each sample, so that (source, light) is a draw from their joint posterior.
+        """
         arcs = self.operator(self.to_physical(x.double().cpu()))
         if self.light is None:
             return arcs, torch.zeros_like(arcs)
@@ -223,11 +164,12 @@ class LensProblem(Problem):
         return arcs, (self.light_mean + delta) @ self.light_columns.T
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
-        """r' Sigma^-1 r / M of each sample, r = y - source - light (light drawn given the sample), M unmasked pixels.
+        """r' Sigma^-1 r / M of each sample, with r = y - source - light and M unmasked pixels; the light is drawn given
+        the sample.
 
-        Keys: `chi2_dof` under the frozen noise law; `chi2_dof_shipped_noise` under the noise map as it was shipped;
-        `chi2_dof_diagonal` under the frozen standard deviations without their correlation; `chi2_dof_bright_arcs` under
-        the frozen law on the pixels where the arcs exceed three standard deviations.
+        Keys: `chi2_dof` under the fixed noise law; `chi2_dof_shipped_noise` under the noise map supplied with the data;
+        `chi2_dof_diagonal` under the fixed standard deviations without their correlation; `chi2_dof_bright_arcs` under
+        the fixed law on the pixels where the arcs exceed three standard deviations; `rms_to_truth` for simulations.
         """
         arcs, light = self.model(x)
         r = self.image[self.keep] - arcs - light
@@ -246,11 +188,11 @@ class LensProblem(Problem):
             found["chi2_dof_bright_arcs"] = law.whiten(r[:, bright]).square().mean(1).numpy()
             found["bright_arc_pixels"] = int(bright.sum())
         if "truth" in self.observation.arrays:
-            truth = torch.as_tensor(self.observation.arrays["truth"]).double()
-            found["rms_to_truth"] = (x.double().cpu() - truth).square().flatten(1).mean(1).sqrt().numpy()
+            found["rms_to_truth"] = self.rms_to_truth(x)
         return found
 
     def panels(self, x: Tensor) -> list[Panel]:
+        """Observation, model, residuals, source (truth, posterior mean and standard deviation) and samples."""
         a, physical = self.observation.attrs, self.to_physical(x.double().cpu())
         arcs, light = self.model(x)
         y, mean = self.image[self.keep], (arcs + light).mean(0)
@@ -262,41 +204,37 @@ class LensProblem(Problem):
             return frame
 
         panels = [
-            Panel(image(arcs.mean(0)), "model: posterior mean", image_scale, unit, "arcs"),
+            Panel(image(arcs.mean(0)), "Model: posterior mean", image_scale, unit, "arcs"),
             Panel(
                 image((y - mean) / self.std[self.keep]),
-                "residual / sigma",
+                "Residual / sigma",
                 image_scale,
                 "sigma",
                 "sigma",
                 "signed",
             ),
-            Panel(physical[:, 0].mean(0).numpy(), "source: posterior mean", scale, unit, "source"),
+            Panel(physical[:, 0].mean(0).numpy(), "Source: posterior mean", scale, unit, "source"),
             Panel(
-                physical[:, 0].std(0).numpy(), "source: standard deviation", scale, unit, "spread", "spread"
+                physical[:, 0].std(0).numpy(), "Source: standard deviation", scale, unit, "spread", "spread"
             ),
         ]
         if self.light is None:
-            panels.insert(0, Panel(image(y), "observation", image_scale, unit, "arcs"))
+            panels.insert(0, Panel(image(y), "Observation", image_scale, unit, "arcs"))
         else:
-            subtracted = Panel(image(y - light.mean(0)), "lens light subtracted", image_scale, unit, "arcs")
+            subtracted = Panel(image(y - light.mean(0)), "Lens light subtracted", image_scale, unit, "arcs")
             clipped = np.minimum(self.image.numpy(), 1.5 * float(arcs.max()))  # the core would hide the arcs
-            whole = Panel(clipped, "observation, core clipped", image_scale, unit, "observation")
+            whole = Panel(clipped, "Observation, core clipped", image_scale, unit, "observation")
             panels = [whole, subtracted, *panels]
-        if "truth" in self.observation.arrays:
-            truth = self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
-            panels.insert(3, Panel(truth, "source: truth", scale, unit, "source"))
-        samples = [
-            Panel(p[0].numpy(), f"source: sample {k + 1}", scale, unit, "source")
-            for k, p in enumerate(physical)
-        ]
-        return panels + samples[: 12 - len(panels)]
+        truth = self.truth_image()
+        if truth is not None:
+            panels.insert(3, Panel(truth, "Source: truth", scale, unit, "source"))
+        return panels + self.sample_panels(panels, physical[:, 0].numpy(), "source", "Source: sample")
 
     # ------------------------------------------------------------------ observations
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
-        """See :func:`skyscore.problems.lens.simulated.simulate_lens`."""
+        """A simulated lens; see :func:`skyscore.problems.lens.simulated.simulate_lens`."""
         return Observation(cls.kind, *simulate_lens(cls.completed(settings), images, seed))
 
     @classmethod
@@ -304,16 +242,17 @@ class LensProblem(Problem):
         """The lens in `files` (role: path), see :func:`skyscore.problems.lens.files.read_imaging`.
 
         Measures the noise on the sky, fits the lens (:func:`skyscore.problems.lens.observed.observe_lens`), builds the
-        likelihood of the source on a frame with the pixels of the prior, decomposes it (kept, so that samplers need
-        not), and fits the flux scale by the evidence under the prior's `moments`.
+        likelihood of the source on a frame with the pixels of the prior, stores its decomposition so that samplers do
+        not have to compute it, and fits the flux scale by evidence under the prior's `moments`.
 
         Raises:
-            InputError: for files that are no images, do not fit together, or hold unusable pixels.
+            InputError: for files that hold no images, do not fit together or hold unusable pixels, and if no arcs or no
+                positive flux are found.
         """
         pixels = math.isqrt(np.asarray(moments.mean).size)
         observation = Observation(cls.kind, *observe_lens(cls.completed(settings), files, pixels))
         problem = cls(observation)
         spectrum = compress(*problem.normal_equations(), problem.shape).spectrum()
-        cls.keep(observation, spectrum)
-        cls.fit_flux(observation, spectrum, moments)
+        cls.store_spectrum(observation, spectrum)
+        cls.fit_flux(observation, spectrum, moments, files["image"])
         return observation

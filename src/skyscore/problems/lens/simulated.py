@@ -1,4 +1,4 @@
-"""Simulated lenses: arcs of an image drawn from the prior's training distribution, through a lens that is given."""
+"""Simulated lenses: arcs of an image drawn from the prior's training distribution, seen through a given lens."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["gaussian_psf", "kernel_correlation", "simulate_lens"]
 def simulate_lens(
     s: dict[str, Any], images: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and attributes of one observation of one of `images` (n, 1, h, w), both drawn by `seed`.
+    """Arrays and attributes of one observation of one of `images` (n, 1, h, w); `seed` draws the image and the noise.
 
-    The flux unit is the prior's, so that the flux scale is 1 by construction; the lens galaxy has no light.
+    The flux unit is that of the prior, so the flux scale is 1 by construction. The lens galaxy emits no light.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.lens.problem`.
+        s: complete settings, see `problems/lens/settings.yaml`.
     """
     generator = np.random.default_rng(seed)
     truth = np.asarray(images[generator.integers(len(images))], dtype=np.float64)  # (1, h, w)
@@ -77,7 +77,7 @@ def simulate_lens(
 
 
 def gaussian_psf(fwhm: float) -> np.ndarray:
-    """Gaussian of unit sum, `fwhm` in pixels, odd sides reaching to four standard deviations."""
+    """Gaussian of unit sum; `fwhm` in pixels, odd sides that extend to four standard deviations."""
     sigma = fwhm / FWHM
     half = max(1, math.ceil(4 * sigma))
     profile = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)

@@ -1,11 +1,11 @@
-r"""Closure phases: what three stations see whatever their gains are.
+r"""Closure phases: a quantity of three stations that does not depend on their gains.
 
 .. math:: \psi = \arg\left(V_{12}\, V_{23}\, V_{31}\right)
 
 does not change when each :math:`V_{ab}` is multiplied by :math:`g_a \bar g_b`. Images from visibilities that were
-calibrated on an image are checked here against visibilities that never were. Of the triangles of one time only as many
-are independent as there are baselines less stations plus one: those with one common station are taken, and what noise
-they share is in the covariance :math:`T\, \mathrm{diag}(\sigma_b^2)\, T^\top`, T the signs of the baselines.
+calibrated on an image are checked here against visibilities that were never self-calibrated. Among the triangles at one
+time, only (baselines - stations + 1) are independent: the triangles with one common station are used, and the noise
+that they share enters the covariance :math:`T\, \mathrm{diag}(\sigma_b^2)\, T^\top`, with T the signs of the baselines.
 
 References: Jennison (1958), MNRAS 118, 276; EHT Collaboration (2019), ApJL 875, L3 (systematic error of 2 degrees).
 """
@@ -20,22 +20,22 @@ from .uvfits import Visibilities
 
 __all__ = ["closure_misfit", "closure_phases"]
 
-FLOOR = np.radians(2.0)  # systematic error of a closure phase, where none is known better
-STRONG = 3.0  # signal to noise that a visibility needs: below, a phase has no Gaussian error
+FLOOR = np.radians(2.0)  # systematic error of a closure phase
+STRONG = 3.0  # smallest signal-to-noise ratio of a visibility: below it the error of a phase is not Gaussian
 
 
 def closure_phases(data: Visibilities, seconds: float = 300.0) -> dict[str, np.ndarray]:
     """Closure phases of visibilities averaged over intervals of `seconds`.
 
     Returns:
-        uv `(K, 3, 2)` of the legs 12, 23 and 31 (wavelengths); phase `(K,)` and covariance `(K, K)` (radian).
+        uv `(K, 3, 2)` of the baselines 12, 23 and 31 (wavelengths); phase `(K,)` and covariance `(K, K)` (radian).
     """
     legs, phases, blocks = [], [], []
     interval = np.floor((data.time - data.time.min()) * 86400 / seconds).astype(int)
     for number in np.unique(interval):
         mean = averaged(data[interval == number])
-        sides = {pair: k for k, pair in enumerate(map(tuple, mean.stations.tolist()))}
-        sides = {pair: (k, s) for (a, b), k in sides.items() for pair, s in (((a, b), 1), ((b, a), -1))}
+        rows = {pair: k for k, pair in enumerate(map(tuple, mean.stations.tolist()))}
+        sides = {pair: (k, s) for (a, b), k in rows.items() for pair, s in (((a, b), 1), ((b, a), -1))}
         found = triangles(list(sides))
         if not found:
             continue
@@ -61,7 +61,7 @@ def closure_phases(data: Visibilities, seconds: float = 300.0) -> dict[str, np.n
 
 
 def averaged(data: Visibilities) -> Visibilities:
-    """One row for each pair of stations, weighted means; weak ones and a station with itself left out."""
+    """Weighted mean visibility of each pair of stations; weak ones and autocorrelations are dropped."""
     order = np.sort(data.stations, 1)
     turned = data.stations[:, 0] > data.stations[:, 1]
     uv = np.where(turned[:, None], -data.uv, data.uv)
@@ -84,7 +84,7 @@ def averaged(data: Visibilities) -> Visibilities:
 
 
 def triangles(pairs: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Triangles of the station with most partners; `pairs` holds each baseline in both directions."""
+    """Triangles that contain the station with most partners; `pairs` holds each baseline in both directions."""
     known, partners = set(pairs), Counter(a for a, _ in pairs)
     if not partners:
         return []
@@ -94,6 +94,6 @@ def triangles(pairs: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
 
 
 def closure_misfit(model: np.ndarray, phase: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """r' C^-1 r / K of model visibilities on the legs `(n, K, 3)`, `(n,)`; r: difference of phases within +-pi."""
+    """r' C^-1 r / K, `(n,)`, of model visibilities `(n, K, 3)` on the baselines; r: phase difference within +-pi."""
     r = np.angle(model.prod(2) * np.exp(-1j * phase))
     return np.einsum("nk,kn->n", r, np.linalg.solve(covariance, r.T)) / len(phase)

@@ -1,4 +1,4 @@
-"""Real visibilities: a table of baselines, checked and laid out as an observation."""
+"""Real visibilities: a table of baselines, checked and converted to an observation."""
 
 from __future__ import annotations
 
@@ -24,58 +24,59 @@ __all__ = ["observe_radio", "read_visibilities"]
 COLUMNS = ("u", "v", "V", "weights")
 ASSUMPTIONS = [
     "the phase centre of the file is the middle of the frame; no offset is fitted",
-    "phases as V = sum I exp(-2 pi i (u l + v m)), l to the east: with the other sign the sky is turned by 180 degrees",
-    "weights of the file are inverse variances of the real and of the imaginary part up to a factor for each group of "
-    "like weights, and gains scatter by one share for all, both measured on neighbours before the fit",
-    "continuum at one frequency; errors of the gains are independent from one visibility to the next",
+    "phase convention V = sum I exp(-2 pi i (u l + v m)), l to the east: the other sign rotates the sky by 180 degrees",
+    "the weights of the file are inverse variances of the real and of the imaginary part, up to one factor for each "
+    "group of similar weights, and all gains have the same fractional scatter; both are measured on neighbouring "
+    "visibilities before the fit",
+    "continuum at one frequency; gain errors are independent between visibilities",
 ]
 
 
 def read_visibilities(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """uv (M, 2) in wavelengths, V (M,) complex in Jy, weights (M,) in Jy^-2, of a UVFITS file
-    (:mod:`skyscore.problems.radio.uvfits`) or of a NumPy archive with u, v, V, weights.
+    """Reads uv (M, 2) in wavelengths, V (M,) complex in Jy and weights (M,) in Jy^-2.
 
-    Rows of no weight and autocorrelations (u = v = 0) are left out.
+    The file is UVFITS (:mod:`skyscore.problems.radio.uvfits`) or a NumPy archive with u, v, V, weights. Rows without
+    weight and autocorrelations (u = v = 0) are dropped.
 
     Raises:
-        InputError: not such a file, or values that are not finite, or no row left.
+        InputError: for another kind of file, values that are not finite, or no remaining row.
     """
     if is_uvfits(path):
-        found = read_uvfits(path)
-        return found.uv, found.V, found.weights
-    if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle, and say how to load that
-        raise InputError(f"{path}: not a NumPy archive of visibilities; download it again")
+        data = read_uvfits(path)
+        return data.uv, data.V, data.weights
+    if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle, and explain how to load that
+        raise InputError(f"{path}: neither UVFITS nor a NumPy archive of visibilities; download it again")
     with reading(path, "NumPy archive of visibilities", "download it again"):
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in COLUMNS if name not in file]
             found = {name: np.asarray(file[name]) for name in COLUMNS if name in file}
     if missing:
         raise InputError(
-            f"{path}: no array {missing[0]!r}; visibilities are u, v [wavelengths], V [Jy], weights"
+            f"{path}: no array {missing[0]!r}; give u, v [wavelengths], V [Jy] and weights [1 / Jy^2]"
         )
     shapes = {name: array.shape for name, array in found.items()}
     if len(set(shapes.values())) > 1 or found["u"].ndim != 1:
-        raise InputError(f"{path}: arrays of shapes {shapes}; give one row for each visibility")
+        raise InputError(f"{path}: the arrays have shapes {shapes}; give one row for each visibility")
     if not all(np.isfinite(array).all() for array in found.values()):
-        raise InputError(f"{path}: values that are not finite; leave such rows out")
+        raise InputError(f"{path}: some values are not finite; remove these rows")
     uv = np.stack((found["u"], found["v"]), 1).astype(np.float64)
     keep = (found["weights"] > 0) & (np.abs(uv).max(1) > 0)
     if not keep.any():
-        raise InputError(f"{path}: no row with a positive weight; give inverse variances [1 / Jy^2]")
+        raise InputError(f"{path}: no row has a positive weight; give inverse variances [1 / Jy^2]")
     return uv[keep], found["V"][keep].astype(np.complex128), found["weights"][keep].astype(np.float64)
 
 
 def read_profile(path: str | Path) -> np.ndarray:
-    """Radius (arcsec) and brightness (Jy / sr), `(n, 2)`, of a text file of two columns.
+    """Reads radius (arcsec) and brightness (Jy / sr), `(n, 2)`, from a text file with two columns.
 
     Raises:
-        InputError: for anything else, and for radii that do not grow.
+        InputError: for any other content, and for radii that do not increase.
     """
     with (
-        reading(path, "table of a radial profile", "give radius and brightness, two numbers a line"),
+        reading(path, "table of a radial profile", "give radius and brightness, two numbers per line"),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("error")  # of files without a number
+        warnings.simplefilter("error")  # NumPy only warns about a file without numbers
         table = np.loadtxt(path, ndmin=2)
     if (
         table.shape[1] != 2
@@ -84,7 +85,7 @@ def read_profile(path: str | Path) -> np.ndarray:
         or (np.diff(table[:, 0]) <= 0).any()
     ):
         raise InputError(
-            f"{path}: no radial profile; give radius [arcsec], growing, and brightness [Jy / sr] on each line"
+            f"{path}: not a radial profile; give an increasing radius [arcsec] and a brightness [Jy / sr] on each line"
         )
     return table
 
@@ -95,13 +96,13 @@ def observe_radio(
     """Arrays and attributes of the observation; the flux scale is left at 1.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.radio.problem`.
-        files: by role: visibilities; and perhaps a check of the image: `closure_...`, UVFITS files
-            of which closure phases are taken, `profile`, a published radial profile.
+        s: complete settings, see `problems/radio/settings.yaml`.
+        files: by role: visibilities; and optional checks of the image: `closure_...`, UVFITS files from which closure
+            phases are computed, and `profile`, a published radial profile.
         pixels: side of the frame.
 
     Raises:
-        InputError: for a file that holds no usable visibilities, or pixels that alias them.
+        InputError: for a file without usable visibilities, or pixels that alias them.
     """
     if "visibilities" not in files:
         raise InputError(
@@ -114,16 +115,16 @@ def observe_radio(
     longest = float(np.hypot(*uv.T).max())
     if longest < cell_of(s["field"], 1.0):
         raise InputError(
-            f"{path}: baselines of at most {longest:.4g} wavelengths see nothing smaller than the field of "
-            f"{s['field']:g} arcsec; give u and v in wavelengths, or set field"
+            f"{path}: the longest baseline, {longest:.4g} wavelengths, does not resolve the field of "
+            f"{s['field']:g} arcsec; give u and v in wavelengths, or set a larger field"
         )
     numbers: dict[str, float] = {"visibilities": len(uv)}
     if s["calibrate_weights"]:
         weights, factors, gain = calibrate_weights(uv, V, weights, cell_of(s["field"], 1.0))
         numbers["gain_scatter"] = gain
         for (low, high), k in factors.items():
-            print(f"variances of weights {low:.3g} to {high:.3g} / Jy^2 are {k:.2f} of what they say")
-        print(f"gains scatter by {100 * gain:.1f} per cent")
+            print(f"weights {low:.3g} to {high:.3g} / Jy^2: measured variance is {k:.2f} times 1 / weight")
+        print(f"scatter of the gains: {100 * gain:.1f} per cent")
     if s["cell"] > 0:
         uv, V, weights = average_cells(uv, V, weights, cell_of(s["field"], s["cell"]))
     scale = s["field"] / pixels
@@ -131,7 +132,9 @@ def observe_radio(
     for role in sorted(role for role in files if role.startswith("closure")):
         triangles = closure_phases(read_uvfits(files[role]), s["closure_interval"])
         if not len(triangles["phase"]):
-            raise InputError(f"{files[role]}: no triangle of strong visibilities; leave the row out")
+            raise InputError(
+                f"{files[role]}: no triangle has strong enough visibilities; remove the role {role}"
+            )
         numbers[f"{role}_phases"] = len(triangles["phase"])
         arrays |= {f"{role}_{name}": array for name, array in triangles.items()}
     if "profile" in files:
@@ -160,7 +163,7 @@ def observe_radio(
 
 
 def axes_of(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
-    """Names of the axes of an observation's arrays, for its file."""
+    """Names of the axes of an observation's arrays, as stored in its file."""
     of_closure = {
         "uv": ("triangle", "leg", "component"),
         "phase": ("triangle",),
@@ -177,9 +180,9 @@ def axes_of(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
 def scatter_in_cells(
     uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float
 ) -> tuple[float, float] | None:
-    """Weighted variance of visibilities about the mean of their cell, and its error; None where no cell holds two.
+    """Weighted variance of visibilities about the mean of their cell, and its error; None if no cell holds two.
 
-    1 if the weights are inverse variances, whatever the source, as long as it does not change within a cell.
+    The variance is 1 if the weights are inverse variances, for any source that does not change within a cell.
     """
     _, turned, number = cells_of(uv, cell)
     _, mean, W = average_cells(uv, V, weights, cell)
@@ -196,18 +199,19 @@ def calibrate_weights(
 ) -> tuple[np.ndarray, dict[tuple[float, float], float], float]:
     """Weights (M,) that agree with the scatter of neighbouring visibilities, before any image is fitted.
 
-    Weights of combined observations are often right within one and wrong between them, and gains that are off scatter
-    strong visibilities more than weak ones: the variance of a part is taken as k / w + f^2 |V|^2, with a factor k for
-    each group of like weights (between the same powers of 3), one f for all, and |V| the mean over half a `resolution`.
-    Both are fitted to the squared deviations from the means of cells a tenth of a resolution wide (exponential
-    deviates: least squares, weighted by the fit itself). Errors of gains are taken as independent, which they are not.
+    Weights of combined observations are often correct within one observation and wrong between them, and gain errors
+    scatter strong visibilities more than weak ones. The variance of a part is therefore modelled as k / w + f^2 |V|^2,
+    with a factor k for each group of similar weights (between the same powers of 3), one f for all, and |V| the mean
+    over half a `resolution`. Both are fitted to the squared deviations from the means of cells a tenth of a resolution
+    wide (exponential deviates: least squares, weighted by the fit itself). Gain errors are treated as independent,
+    which they are not.
 
     Arguments:
         resolution: 1 / field (wavelengths).
         fewest: a group with fewer visibilities that have a neighbour keeps its weights, k = 1.
 
     Returns:
-        weights, the factors k by the least and the largest weight of their group, and f.
+        weights; the factors k, by the smallest and the largest weight of their group; and f.
     """
     power = np.floor(np.log(weights) / np.log(3.0)).astype(int)
     strong = squared_amplitude(uv, V, weights, 0.5 * resolution)
@@ -243,7 +247,7 @@ def calibrate_weights(
 
 
 def squared_amplitude(uv: np.ndarray, V: np.ndarray, weights: np.ndarray, cell: float) -> np.ndarray:
-    """|V|^2 of the mean over the cell of each visibility, (M,), less what noise adds to it, at least 0."""
+    """|V|^2 (M,) of the mean over the cell of each visibility, minus the contribution of noise, at least 0."""
     number = cells_of(uv, cell)[2]
     _, mean, W = average_cells(uv, V, weights, cell)
     return np.maximum(np.abs(mean) ** 2 - 2 / W, 0)[number]

@@ -2,14 +2,15 @@ r"""Radio interferometry: an image from the visibilities of an array.
 
 .. math:: V = S \, F \, B \, (s \, x) + n, \qquad n \sim N(0, \mathrm{diag}(1 / w))
 
-with B the primary beam, S F the Fourier transform at the baselines (:mod:`skyscore.operators.interferometry`: signs
-and axes), s the flux scale, and independent noise of variance 1 / w on the real and on the imaginary part. Nothing is
-gridded: the likelihood enters by the normal equations, :math:`G = A^\top W A` from the Toeplitz kernel and
-:math:`b = A^\top W V` by one adjoint transform, and no sampler sees how many visibilities there are. With `cell` > 0
-visibilities are first averaged in cells of the uv plane, for data sets too large to keep.
+with B the primary beam, S F the Fourier transform at the baselines (signs and axes:
+:mod:`skyscore.operators.interferometry`), s the flux scale, and independent noise of variance 1 / w on the real and on
+the imaginary part. Visibilities are not gridded: the likelihood uses the normal equations, :math:`G = A^\top W A` from
+the Toeplitz kernel and :math:`b = A^\top W V` from one adjoint transform, so the cost of sampling does not depend on
+the number of visibilities. With `cell` > 0, visibilities are first averaged in cells of the uv plane; use this for data
+sets that are too large to keep.
 
-Simulated sources are protoplanetary disks while the prior knows galaxies: it is misspecified on purpose. The flux scale
-is fitted to the data by the evidence under the prior's moments.
+Simulated sources are protoplanetary disks while the prior is trained on galaxies: the prior is misspecified on purpose.
+The flux scale is fitted to the data by evidence under the prior's moments.
 
 Reference: Dia et al. (2025), arXiv:2501.02473 (IRIS: disks under galaxy priors).
 """
@@ -39,90 +40,21 @@ from .radial import disk_of
 from .ring import ring_diameter
 from .simulated import cell_of, simulate_radio
 
-__all__ = ["SETTINGS", "RadioProblem"]
+__all__ = ["RadioProblem"]
 
-# fmt: off
-SETTINGS = {
-    "type": "object",
-    "properties": {
-        "field": {"type": "number", "exclusiveMinimum": 0, "default": 3.2, "unit": "arcsec",
-            "description": "Side of the frame; its pixels are those of the prior."},
-        "cell": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0.0, "unit": "1/field",
-            "description": "Side of the cells in which visibilities are averaged; 0 keeps every one."},
-        "frequency": {"type": "number", "exclusiveMinimum": 0, "default": 240.0, "unit": "GHz",
-            "description": "Frequency of the observation."},
-        "dish": {"type": "number", "exclusiveMinimum": 0, "default": 12.0, "unit": "m",
-            "description": "Diameter of an antenna, which sets the primary beam."},
-        "robust": {"type": "number", "minimum": -6, "maximum": 6, "default": -0.5,
-            "description": "Briggs' parameter of the dirty image and of CLEAN, 2 near natural and -2 near uniform."},
-        "clean_gain": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 0.1,
-            "description": "CLEAN: share of a peak that is taken at once."},
-        "clean_threshold": {"type": "number", "minimum": 0, "default": 3.0, "unit": "sigma",
-            "description": "CLEAN: ends when no residual exceeds this many times their scatter."},
-        "clean_iterations": {"type": "integer", "minimum": 1, "default": 5000,
-            "description": "CLEAN: components at most."},
-        "phase_center": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-            "default": None, "unit": "degree",
-            "description": "Real data: right ascension and declination of the phase centre, for FITS files; null: as a "
-            "UVFITS file says."},
-        "ring": {"type": ["array", "null"], "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2,
-            "maxItems": 2, "default": None, "unit": "arcsec",
-            "description": "Real data: least and largest radius of a ring whose diameter is measured on each sample."},
-        "disk": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "default": None,
-            "unit": "degree", "description": "Real data: inclination and position angle (north to east) of a disk "
-                "whose radial profile is compared with a published one, the role `profile`."},
-        "rings": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "default": [], "unit": "arcsec",
-            "description": "Real data: radii near which that disk has rings."},
-        "closure_interval": {"type": "number", "exclusiveMinimum": 0, "default": 300.0, "unit": "s",
-            "description": "Real data: visibilities are averaged over this long before closure phases are taken."},
-        "calibrate_weights": {"type": "boolean", "default": True,
-            "description": "Real data: bring weights into agreement with the scatter of neighbours."},
-        "source": {"type": "string", "enum": ["disk", "held_out"], "default": "disk",
-            "description": "Simulated: a protoplanetary disk, or a held-out image of the prior's data set."},
-        "flux": {"type": "number", "exclusiveMinimum": 0, "default": 0.1, "unit": "Jy",
-            "description": "Simulated: total flux density of the source."},
-        "antennas": {"type": "integer", "minimum": 3, "default": 30,
-            "description": "Simulated: antennas of the array."},
-        "longest_baseline": {"type": "number", "exclusiveMinimum": 0, "default": 1200.0, "unit": "m",
-            "description": "Simulated: longest distance of two antennas."},
-        "latitude": {"type": "number", "minimum": -90, "maximum": 90, "default": -23.03, "unit": "degree",
-            "description": "Simulated: latitude of the array."},
-        "declination": {"type": "number", "minimum": -90, "maximum": 90, "default": -24.0, "unit": "degree",
-            "description": "Simulated: declination of the source."},
-        "hour_angles": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
-            "default": [-1.0, 1.0], "unit": "hour",
-            "description": "Simulated: hour angles of the first and the last integration."},
-        "integrations": {"type": "integer", "minimum": 1, "default": 12,
-            "description": "Simulated: integrations, evenly spread over the hour angles."},
-        "integration": {"type": "number", "exclusiveMinimum": 0, "default": 60.0, "unit": "s",
-            "description": "Simulated: length of an integration."},
-        "bandwidth": {"type": "number", "exclusiveMinimum": 0, "default": 7.5, "unit": "GHz",
-            "description": "Simulated: bandwidth of the continuum."},
-        "sefd": {"type": "number", "exclusiveMinimum": 0, "default": 3500.0, "unit": "Jy",
-            "description": "Simulated: system equivalent flux density of one antenna."},
-    },
-}
-FILES = {
-    "visibilities": "UVFITS, or a NumPy archive (.npz) with u, v [wavelengths], V [Jy], weights [1 / Jy^2]",
-    "profile": "text, radius [arcsec] and brightness [Jy / sr] a line: a published profile (may be left out; see disk)",
-    "closure_<name>": "UVFITS whose closure phases check the image (may be left out, any number of them)",
-}
-# fmt: on
-SHOWN = 3000  # baselines in the picture of the coverage
+SHOWN = 3000  # baselines drawn in the panel of the uv coverage
 
 
 class RadioProblem(Problem):
-    """See the module. Unknown: the sky's flux density per pixel `(1, h, w)`, north up, east left."""
+    """The radio problem of this module. Unknown: the sky's flux density per pixel `(1, h, w)`, north up, east left."""
 
     kind = "radio"
-    SETTINGS: ClassVar[dict[str, Any]] = SETTINGS
-    FILES: ClassVar[dict[str, str]] = FILES
-    STATED: ClassVar[dict[str, str]] = {
-        "chi2_dof_cells": "chi2 per datum of averages of uv cells",
-        "closure_(.*)_chi2_dof": "chi2 per closure phase of {}, never self-calibrated,",
+    CAPTION_NUMBERS: ClassVar[dict[str, str]] = {
+        "chi2_dof_cells": "chi2 per datum of visibilities averaged in uv cells",
+        "closure_(.*)_chi2_dof": "chi2 per closure phase of {} (not self-calibrated)",
         "ring_diameter_microarcsec": "diameter of the ring [micro-arcsec]",
-        "profile_ratio": "radial profile over the published one, median over radii",
-        "profile_correlation_at_beam": "correlation with it, both times radius squared and at the beam",
+        "profile_ratio": "ratio of the radial profile to the published one, median over radii",
+        "profile_correlation_at_beam": "correlation of the two profiles, both times radius squared and at the beam",
         "ring_(.)_arcsec": "radius of ring {} [arcsec]",
         "ring_(.)_published_arcsec": "published radius of ring {} [arcsec]",
     }
@@ -152,7 +84,7 @@ class RadioProblem(Problem):
 
     @cached_property
     def normal(self) -> ToeplitzNormal:
-        """A' W A in physical units, on images `(B, 1, h, w)`."""
+        """A' W A in physical units, applied to images `(B, 1, h, w)`."""
         return ToeplitzNormal(self.uv, self.weights, self.shape[1:], self.pixel_scale, self.beam)
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
@@ -163,9 +95,9 @@ class RadioProblem(Problem):
         return self.operator.adjoint(self.noise.solve(y)).flatten(1)
 
     def chi2(self, x: Tensor, y: Tensor) -> Tensor:
-        """r' W r / 2 M over the real and imaginary parts of all visibilities, `(N, n)`, by the normal equations.
+        """r' W r / 2 M over the real and imaginary parts of all visibilities, `(N, n)`; see :meth:`Problem.chi2`.
 
-        See :meth:`Problem.chi2`; here y' W y - 2 b' x + x' G x, without a transform for each sample.
+        It is computed from the normal equations as y' W y - 2 b' x + x' G x, without a transform for each sample.
         """
         x, y = self.to_physical(x.double().cpu()), y.double().cpu()
         flat, b = x.flatten(2), self.back_projected(y)
@@ -173,11 +105,11 @@ class RadioProblem(Problem):
         cross = torch.einsum("nkd,nd->nk", flat, b)
         return (self.noise.whiten(y).square().sum(1)[:, None] - 2 * cross + squared) / y.shape[1]
 
-    # ------------------------------------------------------------------ images of the classical kind
+    # ------------------------------------------------------------------ classical images
 
     @property
     def imaging_weights(self) -> np.ndarray:
-        """Briggs weights of the dirty image and of CLEAN, `(M,)`."""
+        """Briggs weights for the dirty image and for CLEAN, `(M,)`."""
         return briggs_weights(
             self.uv, self.weights, cell_of(self.settings["field"], 1.0), self.settings["robust"]
         )
@@ -190,24 +122,25 @@ class RadioProblem(Problem):
         return clean(V, self.uv, self.imaging_weights, self.shape[1:], self.pixel_scale, **options)
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
-        """The dirty image and CLEAN's restored one, per beam over the pixels of the restoring beam, less the primary
-        beam: Jy per pixel."""
+        """The dirty image and the restored image of CLEAN, in Jy per pixel.
+
+        Both are divided by the number of pixels in the restoring beam and by the primary beam.
+        """
         per_pixel = 1 / (self.clean.beam.pixels(self.pixel_scale) * self.beam.numpy())
         return {"dirty": self.clean.dirty * per_pixel, "clean": self.clean.restored * per_pixel}
 
     # ------------------------------------------------------------------ checks and figure
 
     def residuals(self, x: Tensor) -> dict[str, Any]:
-        """Fit of samples x (n, 1, h, w) to the visibilities, and their mean against CLEAN.
+        """Fit of samples x (n, 1, h, w) to the visibilities, and comparison of their mean with CLEAN.
 
-        Keys: `chi2_dof`, of each sample, over 2 M real data; `chi2_dof_cells` likewise of the residual visibilities
+        Keys: `chi2_dof` of each sample, over 2 M real data; `chi2_dof_cells`, the same for residual visibilities
         averaged in cells a quarter of 1 / field wide, which leaves fewer data and shows a misfit better;
-        `closure_..._chi2_dof` on closure phases that came with the data, and `ring_diameter_microarcsec`, where asked
-        for; those of :class:`skyscore.problems.radio.radial.DiskProfile`, where there is a profile. With a
-        truth:
-        root mean squares of the error of the posterior mean, CLEAN's restored image and the dirty image, over the root
-        mean square of the truth (`rmse`, `rmse_clean`, `rmse_dirty`), and the same with truth and posterior mean at
-        the resolution of the restoring beam (`..._at_beam`).
+        `closure_..._chi2_dof` on closure phases supplied with the data; `ring_diameter_microarcsec` if the setting
+        `ring` is given; with a published profile the numbers of :class:`skyscore.problems.radio.radial.DiskProfile`.
+        With a truth: root mean square errors of the posterior mean, of CLEAN's restored image and of the dirty image,
+        over the root mean square of the truth (`rmse`, `rmse_clean`, `rmse_dirty`), and the same with truth and
+        posterior mean at the resolution of the restoring beam (`..._at_beam`).
         """
         physical = self.to_physical(x.double().cpu())
         r = self.data - self.operator(physical)
@@ -235,21 +168,20 @@ class RadioProblem(Problem):
             )
         for role in self.closures:
             found[f"{role}_chi2_dof"] = self.closure_misfit(role, physical)
-        if "truth" in self.observation.arrays:
-            truth, mean = self.truth, physical[:, 0].mean(0).numpy()
+        truth = self.truth_image()
+        if truth is not None:
+            mean = physical[:, 0].mean(0).numpy()
             images = {"": mean, **{f"_{name}": image for name, image in self.baselines().items()}}
             sharp, smooth = truth, beam.smooth(truth, scale)
             for name, image in images.items():
                 found[f"rmse{name}"] = relative_rms(image - sharp, sharp)
                 at_beam = beam.smooth(image, scale) if not name else image
                 found[f"rmse{name}_at_beam"] = relative_rms(at_beam - smooth, smooth)
-            t = torch.as_tensor(self.observation.arrays["truth"]).double()
-            found["rms_to_truth"] = (x.double().cpu() - t).square().flatten(1).mean(1).sqrt().numpy()
+            found["rms_to_truth"] = self.rms_to_truth(x)
         return found
 
     def curves(self, images: dict[str, np.ndarray]) -> dict[str, Any]:
-        """`profile`, where there is a published one
-        (:meth:`skyscore.problems.radio.radial.DiskProfile.content`)."""
+        """`profile` (:meth:`skyscore.problems.radio.radial.DiskProfile.content`), if there is a published one."""
         if "profile" not in self.observation.arrays:
             return {}
         disk = disk_of(self.settings, self.observation.arrays["profile"], self.shape[-1])
@@ -257,7 +189,7 @@ class RadioProblem(Problem):
 
     @property
     def closures(self) -> list[str]:
-        """Sets of closure phases that came with the data."""
+        """Names of the sets of closure phases supplied with the data."""
         return [name.removesuffix("_phase") for name in self.observation.arrays if name.endswith("_phase")]
 
     def closure_misfit(self, role: str, physical: Tensor) -> np.ndarray:
@@ -270,12 +202,8 @@ class RadioProblem(Problem):
         model = to_complex(A(physical)).numpy().reshape(len(physical), -1, 3)
         return closure_misfit(model, phase, covariance)
 
-    @property
-    def truth(self) -> np.ndarray:
-        """The simulated sky in physical units, `(h, w)`."""
-        return self.to_physical(torch.as_tensor(self.observation.arrays["truth"]).double())[0].numpy()
-
     def panels(self, x: Tensor) -> list[Panel]:
+        """Dirty image, uv coverage, CLEAN, residual, truth, posterior mean and standard deviation, and samples."""
         physical = 1e3 * self.to_physical(x.double().cpu())[:, 0]
         mean, scale, unit = physical.mean(0), self.pixel_scale, "mJy / pixel"
         r = (self.data - self.operator(1e-3 * mean[None, None]))[0]
@@ -285,42 +213,47 @@ class RadioProblem(Problem):
         far = np.abs(points).max() > 1e6
         points, length = (1e-6 * points, "gigawavelength") if far else (points, "kilowavelength")
         found = [
-            Panel(1e3 * self.clean.dirty, "dirty image", scale, "mJy / beam", "dirty"),
-            Panel(points, "baselines (u, v)", 0.0, length, "uv", "points"),
+            Panel(1e3 * self.clean.dirty, "Dirty image", scale, "mJy / beam", "dirty"),
+            Panel(points, "Baselines (u, v)", 0.0, length, "uv", "points"),
             Panel(1e3 * self.baselines()["clean"], "CLEAN", scale, unit, "source"),
-            Panel(left.numpy(), "residual dirty image / sigma", scale, "sigma", "sigma", "signed"),
-            Panel(mean.numpy(), "posterior mean", scale, unit, "source"),
-            Panel(physical.std(0).numpy(), "standard deviation", scale, unit, "spread", "spread"),
+            Panel(left.numpy(), "Residual dirty image / sigma", scale, "sigma", "sigma", "signed"),
+            Panel(mean.numpy(), "Posterior mean", scale, unit, "source"),
+            Panel(physical.std(0).numpy(), "Standard deviation", scale, unit, "spread", "spread"),
         ]
-        if "truth" in self.observation.arrays:
-            found.insert(4, Panel(1e3 * self.truth, "truth", scale, unit, "source"))
-        samples = [Panel(p.numpy(), f"sample {k + 1}", scale, unit, "source") for k, p in enumerate(physical)]
-        return found + samples[: 12 - len(found)]
+        truth = self.truth_image()
+        if truth is not None:
+            found.insert(4, Panel(1e3 * truth, "Truth", scale, unit, "source"))
+        return found + self.sample_panels(found, physical.numpy(), "source", unit=unit)
 
     # ------------------------------------------------------------------ observations
 
     @classmethod
     def simulate(cls, settings: dict[str, Any], images: np.ndarray, seed: int) -> Observation:
-        """See :func:`skyscore.problems.radio.simulated.simulate_radio`; the flux scale is fitted, as for real data."""
+        """Simulated visibilities; the flux scale is fitted, as for real data.
+
+        See :func:`skyscore.problems.radio.simulated.simulate_radio`.
+        """
         observation = Observation(cls.kind, *simulate_radio(cls.completed(settings), images, seed))
         spectrum = cls(observation).likelihood.spectrum()
-        cls.fit_flux(observation, spectrum, moments_of(images))
+        cls.fit_flux(observation, spectrum, moments_of(images), "radio: the simulated visibilities")
         observation.arrays["truth"] = observation.arrays["truth"] / observation.attrs["flux_scale"]
         return observation
 
     @classmethod
     def from_data(cls, settings: dict[str, Any], files: dict[str, str], moments: Moments) -> Observation:
-        """The visibilities in the file of role "visibilities" (:func:`skyscore.problems.radio.observed.observe_radio`)
-        on a frame with the pixels of the prior; the flux scale by the evidence under the prior's `moments`.
+        """The visibilities in `files` on a frame with the pixels of the prior.
+
+        See :func:`skyscore.problems.radio.observed.observe_radio`. The flux scale is fitted by evidence under the
+        prior's `moments`.
 
         Raises:
-            InputError: for a file that holds no usable visibilities, or pixels that alias them.
+            InputError: for a file without usable visibilities, pixels that alias them, or data without positive flux.
         """
         pixels = math.isqrt(np.asarray(moments.mean).size)
         observation = Observation(cls.kind, *observe_radio(cls.completed(settings), files, pixels))
         spectrum = cls(observation).likelihood.spectrum()
-        cls.fit_flux(observation, spectrum, moments)
-        cls.keep(observation, spectrum)
+        cls.fit_flux(observation, spectrum, moments, files["visibilities"])
+        cls.store_spectrum(observation, spectrum)
         return observation
 
 

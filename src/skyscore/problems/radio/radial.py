@@ -1,4 +1,4 @@
-"""Radial brightness profiles of a flat, inclined disk, and where its rings are."""
+"""Radial brightness profiles of a flat, inclined disk, and the radii of its rings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from skyscore.io import InputError
 from skyscore.operators.convolution import FWHM
-from skyscore.operators.interferometry import ARCSEC
+from skyscore.units import ARCSEC
 
 from .ring import centre_of_light
 
 __all__ = ["DiskProfile", "disk_of", "radial_profile", "ring_radius"]
 
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
-WITHIN = 0.15  # of its expected radius: where the peak of a ring is looked for
+WITHIN = 0.15  # the peak of a ring is searched within this fraction of its expected radius
 
 
 def radial_profile(
@@ -28,21 +28,23 @@ def radial_profile(
     position_angle: float,
     directions: int = 180,
 ) -> np.ndarray:
-    """Mean of `image` (H, W), north up and east left, on the ellipses that circles in the disk's plane are seen as.
+    """Mean of `image` (H, W), north up and east left, on ellipses: the projections of circles in the plane of the disk.
+
+    The centre is the centroid of the light.
 
     Arguments:
-        scale: pixel, in the unit of `radii` `(n,)`, which are those of the ellipses' major axes.
-        inclination: of the disk, 0 where it is seen from above (degree).
+        scale: pixel, in the unit of `radii`.
+        radii: `(n,)`, along the major axes of the ellipses.
+        inclination: of the disk, 0 when seen face-on (degree).
         position_angle: of its major axis, from north to east (degree).
-
-    The middle is the centre of light.
+        directions: points on each ellipse.
     """
     places = ellipses(image, scale, radii, inclination, position_angle, directions)
     return map_coordinates(image, places, order=1).mean(0)
 
 
 def ellipses(image, scale, radii, inclination, position_angle, directions: int = 180) -> np.ndarray:
-    """Rows and columns of these ellipses, `(2, directions, n)`."""
+    """Rows and columns of the points on these ellipses, `(2, directions, n)`; see :func:`radial_profile`."""
     y, x = centre_of_light(image)
     phi, pa = np.linspace(0, 2 * np.pi, directions, endpoint=False)[:, None], np.radians(position_angle)
     major, minor = radii * np.cos(phi), radii * np.sin(phi) * np.cos(np.radians(inclination))
@@ -51,21 +53,23 @@ def ellipses(image, scale, radii, inclination, position_angle, directions: int =
 
 
 def ring_radius(radii: np.ndarray, profile: np.ndarray, expected: float) -> float:
-    """Radius within 15 per cent of the expected one where r^2 I is largest; one of the two limits is no peak.
+    """Radius within 15 per cent of the expected one where r^2 I is largest; a result at one of the limits is not a
+    peak.
 
-    r^2 bends what falls as fast as a disk does into a plateau, on which rings are peaks.
+    The factor r^2 flattens the steep decline of a disk, so that rings become peaks.
     """
     near = np.abs(radii / expected - 1) < WITHIN
     return float(radii[near][(profile * radii**2)[near].argmax()])
 
 
 class DiskProfile:
-    """A published radial profile, and how posterior samples compare with it.
+    """Compares posterior samples with a published radial profile.
 
     Arguments:
-        table: radius (arcsec, growing) and brightness (Jy / sr), `(n, 2)`.
-        scale: pixel of the samples (arcsec), `pixels` of them on a side: compared are radii from three pixels to four
-            fifths of the way to the frame's edge. The profile is taken as it is, mostly sharper than a pixel.
+        table: radius (arcsec, increasing) and brightness (Jy / sr), `(n, 2)`.
+        scale: pixel of the samples (arcsec).
+        pixels: pixels on a side; radii from three pixels to four fifths of the way to the frame's edge are compared.
+            The profile is used as published, usually sharper than a pixel.
         inclination, position_angle: see `radial_profile`.
         rings: expected radii (arcsec).
     """
@@ -77,17 +81,18 @@ class DiskProfile:
         self.published = np.interp(self.radii, *self.table.T)
 
     def published_at(self, beam: float) -> np.ndarray:
-        """The published profile (Jy / sr) as a round beam of this width (arcsec) shows it."""
+        """The published profile (Jy / sr) as seen with a round beam of this FWHM (arcsec)."""
         pixel = self.scale / 5
         side = 2 * math.ceil(1.3 * self.radii[-1] / pixel) + 1
         inclination, pa = np.radians(self.tilt)
         y, x = (np.indices((side, side)) - side // 2) * pixel
+        radius, value = self.table.T
         along, across = y * np.cos(pa) - x * np.sin(pa), y * np.sin(pa) + x * np.cos(pa)
-        brightness = np.interp(np.hypot(along, across / np.cos(inclination)), *self.table.T, right=0.0)
+        brightness = np.interp(np.hypot(along, across / np.cos(inclination)), radius, value, right=0.0)
         return radial_profile(gaussian_filter(brightness, beam / FWHM / pixel), pixel, self.radii, *self.tilt)
 
     def published_numbers(self) -> dict[str, float]:
-        """`ring_<k>_published_arcsec`."""
+        """Radii of the rings in the published profile, `ring_<k>_published_arcsec`."""
         return {f"{key}_published_arcsec": v for key, v in self._rings(self.published).items()}
 
     def of(self, images: np.ndarray) -> np.ndarray:
@@ -97,9 +102,11 @@ class DiskProfile:
         return np.stack(profiles) / solid_angle
 
     def compared(self, images: np.ndarray, beam: float) -> dict[str, np.ndarray]:
-        """Of samples (n, H, W) in Jy / pixel, each `(n,)`: `profile_ratio`, the median over radii of theirs over the
-        published one; `profile_correlation`, Pearson's r of both times r^2; `ring_<k>_arcsec`; and ratio and
-        correlation of both as a round beam of this width (arcsec) shows them, `profile_..._at_beam`.
+        """Comparison of samples (n, H, W) in Jy / pixel with the published profile; each number has shape `(n,)`.
+
+        Keys: `profile_ratio`, the median over radii of the ratio to the published profile; `profile_correlation`,
+        Pearson's r of the two profiles times r^2; `ring_<k>_arcsec`; and ratio and correlation of both as seen with a
+        round beam of this FWHM (arcsec), `profile_..._at_beam`.
         """
         blurred = gaussian_filter(images, (0, *2 * [beam / FWHM / self.scale]))
         pairs = {
@@ -117,11 +124,11 @@ class DiskProfile:
         return found | {f"{key}_arcsec": np.array([ring[key] for ring in rings]) for key in rings[0]}
 
     def content(self, images: dict[str, np.ndarray], major: float, minor: float) -> dict[str, Any]:
-        """What the figure shows of images (n, H, W) in Jy / pixel by name.
+        """Content of the figure for images (n, H, W) in Jy / pixel by name.
 
-        `radii`, `rings` and the `beam` (arcsec); profiles (mJy / arcsec^2) `published`, `published_at_beam` and `of`
-        each name, QUANTILES of them `(5, n_radii)`; `outlines` of the rings on the mean of each name, rows and columns
-        `(2, directions, n_rings)`.
+        Keys: `radii`, `rings` and the `beam` (arcsec); profiles (mJy / arcsec^2) `published`, `published_at_beam` and,
+        by name of the images, `of` (their QUANTILES, `(5, n_radii)`); `outlines` of the rings on the mean of each name,
+        rows and columns `(2, directions, n_rings)`.
         """
         unit, rings = 1e3 * ARCSEC**2, list(self._rings(self.published).values())
         outlines = {
@@ -148,14 +155,19 @@ def disk_of(s: dict[str, Any], profile: np.ndarray, pixels: int) -> DiskProfile:
     """The disk of the settings with its published profile.
 
     Raises:
-        InputError: if the settings do not say how the disk is tilted, or expect a ring beyond the radii compared.
+        InputError: if the settings do not give the orientation of the disk, or expect a ring outside the compared
+            radii.
     """
     if s["disk"] is None:
-        raise InputError("radio: a profile is given, but not how the disk is tilted; set disk to two angles")
-    found = DiskProfile(profile, s["field"] / pixels, pixels, *s["disk"], s["rings"])
+        raise InputError(
+            "radio: a profile is given without the orientation of the disk; set disk to inclination and position angle"
+        )
+    inclination, angle = s["disk"]
+    found = DiskProfile(profile, s["field"] / pixels, pixels, inclination, angle, s["rings"])
     low, high = found.radii[[0, -1]]
     if any(not low < r < high for r in s["rings"]):
         raise InputError(
-            f"radio: rings {s['rings']} reach beyond {low:.3g} to {high:.3g} arcsec; leave them out"
+            f"radio: rings {s['rings']} extend beyond the compared radii, {low:.3g} to {high:.3g} arcsec; remove the "
+            "outer ones from rings"
         )
     return found

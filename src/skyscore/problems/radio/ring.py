@@ -1,6 +1,6 @@
-"""The diameter of a ring: twice the mean radius at which profiles from its middle peak.
+"""The diameter of a ring: twice the mean radius at which profiles from its centre peak.
 
-The middle is where the radii of the peaks, over all directions, are most alike.
+The centre is the point for which the peak radii vary least with direction.
 
 Reference: EHT Collaboration (2019), ApJL 875, L4.
 """
@@ -14,9 +14,10 @@ __all__ = ["centre_of_light", "ring_diameter"]
 
 
 def centre_of_light(image: np.ndarray) -> tuple[float, float]:
-    """Row and column of the mean of `image` (H, W), its negative pixels left out."""
+    """Row and column of the centroid of `image` (H, W); negative pixels are ignored."""
     bright = np.clip(image, 0, None)
-    return tuple(float((grid * bright).sum() / bright.sum()) for grid in np.indices(image.shape))
+    row, column = (float((grid * bright).sum() / bright.sum()) for grid in np.indices(image.shape))
+    return row, column
 
 
 def ring_diameter(
@@ -25,21 +26,21 @@ def ring_diameter(
     """Diameter of the ring in `image` (H, W), in the unit of `scale`, its pixel.
 
     Arguments:
-        radii: least and largest radius of a peak that is looked for, in the same unit.
-        directions, steps: profiles, and points of each.
+        radii: smallest and largest radius at which a peak is searched, in the same unit.
+        directions, steps: number of profiles, and points of each.
     """
     y0, x0 = centre_of_light(image)
     angle = np.linspace(0, 2 * np.pi, directions, endpoint=False)
     r = np.linspace(*radii, steps) / scale
     dy, dx = np.sin(angle)[:, None] * r, np.cos(angle)[:, None] * r
     best, found = np.inf, np.nan
-    reach = radii[1] / scale / 2
-    offsets = np.linspace(-reach, reach, 17)
+    half = radii[1] / scale / 2
+    offsets = np.linspace(-half, half, 17)
     for oy in offsets:
         for ox in offsets:
             profiles = map_coordinates(image, [y0 + oy + dy, x0 + ox + dx], order=1)
             top = profiles.argmax(1)
-            peak, lost = r[top], np.mean((top == 0) | (top == steps - 1))  # a peak at a limit is none
+            peak, lost = r[top], np.mean((top == 0) | (top == steps - 1))  # a peak at a limit does not count
             if peak.std() / peak.mean() + lost < best:
                 best, found = peak.std() / peak.mean() + lost, 2 * scale * float(peak.mean())
     return found

@@ -1,4 +1,4 @@
-"""Simulated observations of an interferometer: a disk (or a held-out image) and the tracks of an ALMA-like array."""
+"""Simulated interferometer observations: a disk (or a held-out image) and the uv tracks of an ALMA-like array."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 
 from skyscore.io import InputError
 from skyscore.operators.interferometry import (
-    ARCSEC,
     Interferometer,
     primary_beam,
     to_complex,
@@ -18,10 +17,11 @@ from skyscore.operators.interferometry import (
 from skyscore.operators.uvplane import average_cells
 from skyscore.simulate.disks import Disks
 from skyscore.simulate.tracks import spiral_array, thermal_noise, uv_tracks
+from skyscore.units import ARCSEC
 
 __all__ = ["AXES", "cell_of", "check_sampling", "simulate_radio"]
 
-AXES = {  # of the arrays that are no images
+AXES = {  # of the arrays that are not images
     "uv": ("visibility", "component"),
     "visibilities": ("part and visibility",),  # all real parts, then all imaginary parts
     "weights": ("visibility",),
@@ -34,13 +34,16 @@ AXES = {  # of the arrays that are no images
 def simulate_radio(
     s: dict[str, Any], images: np.ndarray, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and attributes of one observation; source and noise are drawn by `seed`. The flux scale is left at 1.
+    """Arrays and attributes of one observation; `seed` draws source and noise. The flux scale is left at 1.
 
-    The array is that of the settings whatever the seed. `truth` is in Jy per pixel here.
+    The array follows from the settings and does not depend on the seed. `truth` is in Jy per pixel here.
 
     Arguments:
-        s: complete settings, see `SETTINGS` of :mod:`skyscore.problems.radio.problem`.
-        images: (n, 1, h, w), of the prior's training distribution; a source of kind "held_out" is one of them.
+        s: complete settings, see `problems/radio/settings.yaml`.
+        images: (n, 1, h, w), from the prior's training distribution; a source of kind "held_out" is one of them.
+
+    Raises:
+        InputError: for pixels that alias the longest baselines.
     """
     generator = np.random.default_rng(seed)
     pixels = images.shape[-1]
@@ -51,7 +54,8 @@ def simulate_radio(
     truth *= s["flux"] / truth.sum()
     scale, shape = s["field"] / pixels, (pixels, pixels)
     positions = spiral_array(s["antennas"], s["longest_baseline"])
-    hours = np.linspace(*s["hour_angles"], s["integrations"])
+    first, last = s["hour_angles"]
+    hours = np.linspace(first, last, s["integrations"])
     uv = uv_tracks(positions, s["latitude"], s["declination"], hours, s["frequency"])
     sigma = thermal_noise(s["sefd"], s["bandwidth"], s["integration"])
     check_sampling(uv, s["field"], pixels)
@@ -84,15 +88,24 @@ def simulate_radio(
 
 
 def check_sampling(uv: np.ndarray, field: float, pixels: int) -> None:
-    """InputError where a baseline is finer than two of the `pixels` across a frame `field` arcsec wide can show."""
+    """Checks that the pixels of a frame sample the longest baselines: two pixels per fringe.
+
+    Arguments:
+        uv: baselines `(M, 2)` (wavelengths).
+        field: side of the frame (arcsec).
+        pixels: pixels on a side.
+
+    Raises:
+        InputError: if they do not.
+    """
     widest = pixels * 0.5 / np.abs(uv).max() / ARCSEC
     if field > widest:
         raise InputError(
             f"radio: {pixels} pixels over {field:g} arcsec alias the longest baselines; "
-            f"set field to at most {widest:.3g} arcsec, or leave such baselines out"
+            f"set field to at most {widest:.3g} arcsec, or remove these baselines"
         )
 
 
 def cell_of(field: float, share: float) -> float:
-    """Side of a cell (wavelengths) that is `share` of the resolution 1 / field of a frame `field` arcsec wide."""
+    """Side of a cell (wavelengths): the fraction `share` of the resolution 1 / field of a frame `field` arcsec wide."""
     return share / np.radians(field / 3600)

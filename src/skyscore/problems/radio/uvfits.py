@@ -1,7 +1,7 @@
-"""Visibilities in UVFITS: random groups of FITS, the exchange format of interferometers.
+"""Reads visibilities in UVFITS (random groups of FITS), the exchange format of interferometers.
 
-Its phases are V = sum I exp(+2 pi i (u l + v m)), as AIPS and CASA have them; here the sign is the other one, and so
-what is read is the complex conjugate.
+The phase convention of the files is V = sum I exp(+2 pi i (u l + v m)), as in AIPS and CASA. The convention here has
+the opposite sign, so the complex conjugate is returned.
 
 Reference: Greisen (2020), AIPS Memo 117.
 """
@@ -18,16 +18,19 @@ from skyscore.io import InputError, reading
 
 __all__ = ["Visibilities", "is_uvfits", "phase_center", "read_uvfits"]
 
-PARALLEL = ({1}, {-1, -2}, {-5, -6})  # codes of Stokes I, of RR and LL, of XX and YY
+PARALLEL = ({1}, {-1, -2}, {-5, -6})  # codes of Stokes I, RR and LL, XX and YY
 
 
 @dataclass
 class Visibilities:
-    """Stokes I, one row for each baseline, time and channel, of positive finite weight only.
+    """Stokes I: one row for each baseline, time and channel; only rows of positive finite weight.
 
     Attributes:
-        uv: `(M, 2)` wavelengths. V: `(M,)` complex, Jy. weights: `(M,)` inverse variance of each part, Jy^-2.
-        time: `(M,)` Julian date, days. stations: `(M, 2)` numbers of the two stations.
+        uv: `(M, 2)` (wavelengths).
+        V: `(M,)`, complex (Jy).
+        weights: `(M,)`, inverse variance of the real and of the imaginary part (Jy^-2).
+        time: `(M,)`, Julian date (days).
+        stations: `(M, 2)`, numbers of the two stations.
     """
 
     uv: np.ndarray
@@ -41,19 +44,20 @@ class Visibilities:
 
 
 def is_uvfits(path: str | Path) -> bool:
-    """Do the first bytes say FITS?"""
+    """Whether the first bytes of the file are those of FITS."""
     with reading(path, "file", "correct the path or download it again"), open(path, "rb") as file:
         return file.read(9) == b"SIMPLE  ="
 
 
 def read_uvfits(path: str | Path) -> Visibilities:
-    """The visibilities of a UVFITS file with any number of channels and one spectral window.
+    """Reads the visibilities of a UVFITS file with any number of channels and one spectral window.
 
-    Stokes I is the mean of the two parallel hands; where they are copies of each other (files of Stokes I are often
-    written so) their weight counts once.
+    Stokes I is the mean of the two parallel hands. Files of Stokes I often store two identical copies; these are
+    weighted once.
 
     Raises:
-        InputError: no random groups, another unit than Jy, no Stokes I, several windows, or no usable row.
+        InputError: for a file without random groups, a unit other than Jy, no Stokes I, several windows, or no usable
+            row.
     """
     from astropy.io import fits
 
@@ -63,11 +67,11 @@ def read_uvfits(path: str | Path) -> Visibilities:
         with fits.open(path, memmap=False) as file:
             hdu = file[0]
             if not isinstance(hdu, fits.GroupsHDU):
-                raise InputError(f"{path}: holds no random groups; {remedy}")
+                raise InputError(f"{path}: contains no random groups; {remedy}")
             header, table = hdu.header, hdu.data
             unit = str(header.get("BUNIT", "JY")).strip().upper()
             if unit not in ("", "JY"):
-                raise InputError(f"{path}: visibilities in {unit}; calibrate them to Jy")
+                raise InputError(f"{path}: the unit of the visibilities is {unit}; calibrate them to Jy")
             names = [str(header[f"PTYPE{k + 1}"]) for k in range(header["PCOUNT"])]
             parameters = [np.asarray(table.par(k), dtype=np.float64) for k in range(len(names))]
             V, weights, frequency = stokes_i(path, header, np.asarray(table.data, dtype=np.float64))
@@ -76,13 +80,13 @@ def read_uvfits(path: str | Path) -> Visibilities:
         found = [value for name, value in zip(names, parameters, strict=True) if name.startswith(start)]
         if not found:
             raise InputError(f"{path}: no group parameter {start!r}; {remedy}")
-        return sum(found)  # a date may be given in two parts
+        return np.asarray(sum(found))  # a date may be stored in two parts
 
     seconds = np.stack((parameter("UU"), parameter("VV")), 1)
     uv = seconds[:, None] * frequency[:, None]  # (N, F, 2)
     rows, channels = np.nonzero(np.isfinite(weights) & (weights > 0) & np.isfinite(V))
     if not len(rows):
-        raise InputError(f"{path}: no visibility of positive weight; {remedy}")
+        raise InputError(f"{path}: no visibility has positive weight; {remedy}")
     found = Visibilities(
         uv[rows, channels],
         V[rows, channels].conj(),
@@ -91,7 +95,7 @@ def read_uvfits(path: str | Path) -> Visibilities:
         baseline_stations(parameter("BASELINE")[rows]),
     )
     if not (np.isfinite(found.uv).all() and np.isfinite(found.time).all()):
-        raise InputError(f"{path}: baselines or times that are not finite; {remedy}")
+        raise InputError(f"{path}: some baselines or times are not finite; {remedy}")
     return found
 
 
@@ -103,21 +107,21 @@ def phase_center(path: str | Path) -> tuple[float, float] | None:
         header = fits.getheader(path)
     axes = {str(header.get(f"CTYPE{k}", "")).strip(): k for k in range(2, header["NAXIS"] + 1)}
     found = [header.get(f"CRVAL{axes[name]}") if name in axes else None for name in ("RA", "DEC")]
-    return None if None in found else (float(found[0]), float(found[1]))
+    ra, dec = found
+    return None if ra is None or dec is None else (float(ra), float(dec))
 
 
 def stokes_i(path: str | Path, header, data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """V and weights `(N, F)`, and the frequency of each channel `(F,)` (Hz), of the array of all groups."""
+    """V and weights `(N, F)`, and the frequency of each channel `(F,)` (Hz), from the array of all groups."""
     axes = {str(header.get(f"CTYPE{k}", "")): k for k in range(2, header["NAXIS"] + 1)}
     missing = {"COMPLEX", "STOKES", "FREQ"} - set(axes)
     if missing:
         raise InputError(f"{path}: no axis {', '.join(sorted(missing))}; give a UVFITS file")
-    place = [
-        data.ndim - axes[name] + 1 for name in ("FREQ", "STOKES", "COMPLEX")
-    ]  # FITS counts from the last
+    # FITS counts axes from the last
+    place = [data.ndim - axes[name] + 1 for name in ("FREQ", "STOKES", "COMPLEX")]
     data = np.moveaxis(data, place, (-3, -2, -1))
     if data[0].size != np.prod(data.shape[-3:]) or data.shape[-1] != 3:
-        raise InputError(f"{path}: several windows or fields in one file; give one")
+        raise InputError(f"{path}: the file has several windows or fields; give one window of one field")
     data = data.reshape(len(data), *data.shape[-3:])  # (N, F, stokes, 3)
 
     def values(name: str, n: int) -> np.ndarray:
@@ -127,7 +131,9 @@ def stokes_i(path: str | Path, header, data: np.ndarray) -> tuple[np.ndarray, np
     codes = np.round(values("STOKES", data.shape[2])).astype(int).tolist()
     hands = next((hands for hands in PARALLEL if hands & set(codes)), None)
     if hands is None:
-        raise InputError(f"{path}: polarisations {codes} hold no Stokes I; give RR and LL, XX and YY, or I")
+        raise InputError(
+            f"{path}: polarisations {codes} do not give Stokes I; give RR and LL, XX and YY, or I"
+        )
     chosen = data[:, :, [k for k, code in enumerate(codes) if code in hands]]
     each, weight = chosen[..., 0] + 1j * chosen[..., 1], chosen[..., 2]
     usable = np.isfinite(weight) & (weight > 0) & np.isfinite(each)
@@ -141,7 +147,10 @@ def stokes_i(path: str | Path, header, data: np.ndarray) -> tuple[np.ndarray, np
 
 
 def baseline_stations(code: np.ndarray) -> np.ndarray:
-    """Numbers of the two stations, `(M, 2)`, of 256 a + b, or 2048 a + b + 65536 for arrays of more than 255."""
+    """Numbers of the two stations, `(M, 2)`, from the code of a baseline.
+
+    The code is 256 a + b, or 2048 a + b + 65536 for arrays of more than 255 stations.
+    """
     code = np.floor(code).astype(np.int64)
     many = code > 65536
     base, code = np.where(many, 2048, 256), np.where(many, code - 65536, code)

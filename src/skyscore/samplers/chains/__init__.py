@@ -1,1 +1,1 @@
-"""Markov chains on the posterior."""
+"""Samplers that run Markov chains on the posterior."""

@@ -1,23 +1,24 @@
 r"""Annealed Langevin dynamics, unadjusted.
 
-At each level so many steps of
+Each level runs a fixed number of steps
 
 .. math:: x \leftarrow x + \tau \sigma^2 S(x) + \sigma \sqrt{2 \tau} \; \epsilon, \qquad
     S = \frac{D(x, \sigma) - x}{\sigma^2} + A^\top (\Sigma + \sigma^2 A A^\top)^{-1} (y - A x)
 
-in variance-exploding coordinates x_t = x0 + sigma_t eps. The step is the same share tau of sigma^2 at all levels (the
-paper's alpha_i = 2 tau sigma_i^2, its epsilon = 2 tau sigma_L^2), and the data are convolved with the level's noise:
-for A A' = 1 that is Jalal et al.'s variance gamma_t^2 + sigma^2 with gamma_t the level. Stable for tau < 1, whatever
-the operator. `denoise` ends with :math:`x + \sigma^2 S`.
+in variance-exploding coordinates x_t = x0 + sigma_t eps. The step is the same fraction tau of sigma^2 at all levels
+(the paper's alpha_i = 2 tau sigma_i^2, its epsilon = 2 tau sigma_L^2), and the data are convolved with the noise of
+the
+level: for A A' = 1 that is the variance gamma_t^2 + sigma^2 of Jalal et al. with gamma_t equal to the level. The
+iteration is stable for tau < 1, for any operator. `denoise` ends it with :math:`x + \sigma^2 S`.
 
-As the level falls to zero the target becomes the posterior itself, for any prior: what the likelihood is at high levels
-decides where chains start. But an unadjusted step adds to the variance, and a direction of posterior variance v takes
-of order v / (tau sigma^2) steps to follow: chains freeze where levels fall faster than that, still as wide as the level
-at which they did. There is no Metropolis test; :mod:`skyscore.samplers.chains.hmc` has one.
+As the level falls to zero the target becomes the posterior itself, for any prior: the likelihood at high levels only
+decides where chains start. But an unadjusted step increases the variance, and a direction of posterior variance v
+needs of order v / (tau sigma^2) steps to follow. Where levels fall faster than that, chains stop moving and remain
+as wide as the level at which they stopped. There is no Metropolis test; :mod:`skyscore.samplers.chains.hmc` has one.
 
-References: Song & Ermon (2019), arXiv:1907.05600, algorithm 1; Jalal et al. (2021), "Robust Compressed Sensing MRI with
-Deep Generative Priors", arXiv:2108.01368 (the likelihood); Jolicoeur-Martineau et al. (2020), arXiv:2009.05475 (the
-last step). Deviation: tau of the order of a half and one step per level, in place of 0.1 and a hundred.
+References: Song & Ermon (2019), arXiv:1907.05600, algorithm 1; Jalal et al. (2021), "Robust Compressed Sensing MRI
+with Deep Generative Priors", arXiv:2108.01368 (the likelihood); Jolicoeur-Martineau et al. (2020), arXiv:2009.05475
+(the last step). Deviation: tau of about one half and one step per level, in place of 0.1 and a hundred steps.
 """
 
 from __future__ import annotations
@@ -33,21 +34,22 @@ __all__ = ["Langevin"]
 
 
 class Langevin(Sampler):
-    """Creates the sampler.
+    """The annealed Langevin sampler.
 
     Arguments:
-        steps: evaluations in all: levels x repeats, and one for the last step.
+        steps: total number of evaluations: levels x repeats, and one for the last step.
         repeats: Langevin steps at each level.
-        tau: their size in units of sigma^2, below 1.
+        tau: size of a step in units of sigma^2, below 1.
         denoise: whether the chain ends with the mean of x0 at the last level.
+
+    Raises:
+        ValueError: if repeats or tau is outside its range.
     """
 
     name = "langevin"
     reference = "Song & Ermon (2019), arXiv:1907.05600, algorithm 1; Jalal et al. (2021), arXiv:2108.01368"
-    failure = (
-        "chains freeze where levels fall faster than they mix: too wide; no test corrects the step's bias"
-    )
-    exact_for = "any prior, as the steps go to infinity and sigma_min to 0"
+    failure = "too wide where levels fall faster than chains mix; no test corrects the bias of a step"
+    exact_for = "any prior, in the limit of many steps and sigma_min -> 0"
 
     def __init__(self, *, repeats: int = 1, tau: float = 0.5, denoise: bool = True, **options):
         super().__init__(**options)
@@ -66,5 +68,5 @@ class Langevin(Sampler):
         return x + self.move(x, levels[-1]) if self.denoise else x
 
     def move(self, x: Tensor, sigma: float) -> Tensor:
-        """sigma^2 S, shape of x = `(B, D)`."""
+        """sigma^2 S, shape of x, `(B, D)`."""
         return self.prior.denoise(x, sigma) - x + sigma**2 * self.likelihood_score(x, sigma**2)

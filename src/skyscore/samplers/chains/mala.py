@@ -1,4 +1,4 @@
-r"""Metropolis-adjusted Langevin (MALA) for many chains side by side, with a score and no density.
+r"""Metropolis-adjusted Langevin algorithm (MALA) for many chains in parallel, with a score but no density.
 
 In the coordinates :math:`u = L^{-1} x` of a mass matrix :math:`L L^\top \approx \mathrm{Cov}[x]`, with
 :math:`g(u) = L^\top s(L u)`,
@@ -6,13 +6,13 @@ In the coordinates :math:`u = L^{-1} x` of a mass matrix :math:`L L^\top \approx
 .. math:: u' = u + \tfrac h2 g(u) + \sqrt h \, \xi, \qquad
     \log r = \log\frac{p(x')}{p(x)} - \frac{\|u - u' - \frac h2 g(u')\|^2 - \|u' - u - \frac h2 g(u)\|^2}{2 h}
 
-and u' is taken with probability min(1, r). The first term is a Simpson integral of the score along the step
-(:mod:`skyscore.samplers.chains.line_integral`), or the difference of a density that is known. During `burn` steps
-each chain's
-h follows its acceptance to 0.57; afterwards it stands still, and the chain leaves p invariant up to Simpson's error.
+and u' is accepted with probability min(1, r). The first term is a Simpson integral of the score along the step
+(:mod:`skyscore.samplers.chains.line_integral`), or the difference of a known log density. During `burn` steps each
+chain adapts its h until its acceptance is 0.57. After that h is fixed, and the chain leaves p invariant up to the
+error of Simpson's rule.
 
-References: Roberts & Tweedie (1996), Bernoulli 2, 341; Roberts & Rosenthal (1998), J. R. Stat. Soc. B 60, 255 (0.574);
-Legin et al. (2023), arXiv:2302.03046 (line integrals of a learned noise score).
+References: Roberts & Tweedie (1996), Bernoulli 2, 341; Roberts & Rosenthal (1998), J. R. Stat. Soc. B 60, 255
+(0.574); Legin et al. (2023), arXiv:2302.03046 (line integrals of a learned noise score).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ ACCEPTANCE = 0.574
 
 @dataclass
 class Chains:
-    """What `mala` returns.
+    """Result of :func:`mala`.
 
     Attributes:
-        x: states after burn-in, `(kept, B, D)`, every `thin`-th.
-        acceptance: share of proposals taken after burn-in, `(B,)`.
+        x: every `thin`-th state after burn-in, `(kept, B, D)`.
+        acceptance: fraction of accepted proposals after burn-in, `(B,)`.
         step: h of each chain, `(B,)`.
-        evaluations: of the score, per chain.
+        evaluations: evaluations of the score, per chain.
     """
 
     x: Tensor
@@ -67,30 +67,42 @@ def mala(
     """Runs B chains.
 
     Arguments:
-        score: grad log p of `(B, D)`, shape `(B, D)`; not finite or far off is a rejection.
+        score: function that returns grad log p, `(B, D)`, of points `(B, D)`; a step to a score that is not finite,
+            or far off, is rejected.
         x: starting points `(B, D)`.
         steps: steps after burn-in.
-        burn: steps before, in which the step size adapts.
-        mass: L, lower triangular `(D, D)` or `(B, D, D)`: root of the covariance that proposals follow; 1 by default.
-        step: h to start from; 1.5 D^(-1/3) by default.
-        thin: every so many steps are kept.
-        panels: Simpson panels of the line integral, each two evaluations of the score.
-        log_prob: log p of `(B, D)`, shape `(B,)`, in place of the line integral (an evaluation of the score remains).
+        burn: burn-in steps, during which the step size adapts.
+        mass: L, lower triangular, `(D, D)` or `(B, D, D)`: square root of the covariance of proposals; 1 by default.
+        step: initial h; 1.5 D^(-1/3) by default.
+        thin: one state in `thin` is kept.
+        panels: Simpson panels of the line integral; each costs two evaluations of the score.
+        log_prob: function that returns log p, `(B,)`, of points `(B, D)`; it replaces the line integral (one
+            evaluation of the score remains).
+        generator: source of all randomness; the global generator of torch by default.
+        progress: whether to show a progress bar.
+        desc: title of the progress bar.
+
+    Returns:
+        Chains.
 
     Raises:
-        ValueError: if no step would be kept, or x is no `(B, D)`.
+        ValueError: if no step would be kept, or if x does not have shape `(B, D)`.
         FloatingPointError: if the score is not finite at the start.
     """
     if x.ndim != 2 or steps < thin or thin < 1 or burn < 0:
         raise ValueError(
-            f"mala: x {tuple(x.shape)} must be (B, D), and steps {steps} >= thin {thin} >= 1, burn {burn} >= 0"
+            f"mala: x {tuple(x.shape)} must have shape (B, D), with steps {steps} >= thin {thin} >= 1 "
+            f"and burn {burn} >= 0"
         )
     B, D = x.shape
     L = torch.eye(D, dtype=x.dtype, device=x.device) if mass is None else mass.to(x)
     L = L.expand(B, D, D)
-    s, value = score(x), None if log_prob is None else log_prob(x)
+    s = score(x)
+    value = torch.zeros_like(x[:, 0]) if log_prob is None else log_prob(x)
     if not bool(torch.isfinite(s).all()):
-        raise FloatingPointError("mala: the score is not finite at the start of a chain")
+        raise FloatingPointError(
+            "mala: the score is not finite at the start of a chain; choose other starting points"
+        )
     log_h = torch.full((B,), math.log(step or 1.5 * D ** (-1 / 3)), dtype=x.dtype, device=x.device)
     taken, kept = torch.zeros_like(log_h), []
 
@@ -127,5 +139,5 @@ def mala(
 
 
 def lower_t(L: Tensor, v: Tensor) -> Tensor:
-    """L' v of a batch."""
+    """L' v of a batch, shape of v, `(B, D)`."""
     return (L.mT @ v[..., None])[..., 0]

@@ -1,1 +1,1 @@
-"""Samplers that guide the reverse diffusion by an estimate of E[x0 | x_t, y]."""
+"""Samplers that guide the reverse diffusion with an estimate of E[x0 | x_t, y]."""

@@ -1,36 +1,38 @@
 r"""Denoising diffusion null-space model for noisy data (DDNM+).
 
-What the data say replaces what the denoiser says, as far as their noise fits into that of the level. Along a singular
-vector of :math:`\Sigma^{-1/2} A` with value :math:`s_i`, where the data say :math:`\bar y_i = d_i / s_i` with the error
-:math:`\tau_i = 1 / s_i`,
+The data replace the denoiser's estimate wherever their noise is small enough for the current level. Let :math:`s_i`
+be a singular value of :math:`\Sigma^{-1/2} A`. Along its singular vector the data measure :math:`\bar y_i = d_i /
+s_i` with the error :math:`\tau_i = 1 / s_i`, and
 
 .. math:: \hat x_0 = D + \lambda_i (\bar y_i - D), \qquad \lambda_i = \min(1, m / \tau_i)
 
-and :math:`\hat x_0 = D` in the null space. The step from level s to r takes the noise that came with the data off what
-it adds, so that its sum is what the denoiser expects. `step="ddim"`, that of InverseBench,
+In the null space :math:`\hat x_0 = D`. The step from level s to r adds less noise along observed directions: the
+noise that came with the data is subtracted, so that the total is what the denoiser expects. `step="ddim"`, the step
+of InverseBench, is
 
 .. math:: m = r, \quad x_r = \hat x_0 + \sqrt{1 - \eta^2} \, \tfrac rs (x_s - \hat x_0)
     + \eta \sqrt{r^2 - (\lambda_i \tau_i)^2} \; \epsilon
 
-`step="ddpm"`, that of the paper, with :math:`a = 1 - r^2 / s^2, \; q = r^2 a`,
+`step="ddpm"`, the step of the paper, is, with :math:`a = 1 - r^2 / s^2, \; q = r^2 a`,
 
 .. math:: m = \sqrt q / a, \quad x_r = (1 - a) x_s + a \hat x_0 + \sqrt{q - (a \lambda_i \tau_i)^2} \; \epsilon
 
-Time travel: after `travel` levels a chain is noised back to where it was and goes down again, `repeats` times in all;
-the levels are so many times fewer, and the evaluations the same.
+Time travel: after `travel` levels a chain is noised back to where it started and goes down again, `repeats` times in
+total. The number of levels is smaller by the same factor, so that the number of evaluations stays the same.
 
-Variance-exploding coordinates x_t = x0 + sigma_t eps throughout. The noise in the data counts as the sample's own, and
-it is the same for all samples; what they add themselves is only what it leaves. As the levels grow samples become one
-in every direction that the data see, and tend to :math:`\bar y_i`, noise and all: it restores images and draws from no
-posterior. Without data it is the reverse SDE ("ddpm"), or too narrow by the factor that DDRM has ("ddim").
+The coordinates are variance exploding, x_t = x0 + sigma_t eps. The method treats the noise in the data as part of the
+sample's noise, although it is the same for all samples; each sample adds only the remainder. With many levels, all
+samples therefore agree in every direction that the data constrain, and converge to :math:`\bar y_i` with its noise.
+The method restores images; it does not sample a posterior. Without data it is the reverse SDE ("ddpm"), or too
+narrow by the same factor as DDRM ("ddim").
 
 Reference: Wang et al. (2022), "Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model",
 arXiv:2212.00490, eq. 17 and the method for noisy data with time travel; the form in singular vectors is that of its
-appendix. "ddim": InverseBench (Zheng et al. 2025, arXiv:2503.11043), one :math:`\tau` for all directions there.
-Deviations: any noise covariance, by whitening; the authors' own code takes along observed directions the step of DDRM
-(:mod:`skyscore.samplers.guidance.ddrm`) with :math:`\eta_b = 1`, so no predicted noise there, :math:`\sqrt{r^2 -
-\tau_i^2}` of fresh noise where :math:`\tau_i \le r`, else :math:`\eta \, r` of it and
-:math:`\lambda_i = \sqrt{1 - \eta^2} \, r / \tau_i`; and its time travel noises the last denoised image, not the chain.
+appendix. "ddim": InverseBench (Zheng et al. 2025, arXiv:2503.11043), with one :math:`\tau` for all directions there.
+Deviations: any noise covariance, by whitening. Along observed directions the authors' own code uses the step of DDRM
+(:mod:`skyscore.samplers.guidance.ddrm`) with :math:`\eta_b = 1`, that is, without predicted noise: :math:`\sqrt{r^2 -
+\tau_i^2}` of fresh noise where :math:`\tau_i \le r`, otherwise :math:`\eta \, r` of it and
+:math:`\lambda_i = \sqrt{1 - \eta^2} \, r / \tau_i`. Its time travel noises the last denoised image, not the chain.
 """
 
 from __future__ import annotations
@@ -48,19 +50,22 @@ __all__ = ["DDNM"]
 
 
 class DDNM(Sampler):
-    """Creates the sampler.
+    """The DDNM+ sampler.
 
     Arguments:
-        step: "ddim" or "ddpm", see above.
+        step: "ddim" or "ddpm", see the module.
         eta: share of fresh noise in a "ddim" step, 0 to 1.
-        travel: levels of one time travel.
-        repeats: passes over each of these stretches; 1 is no time travel.
+        travel: number of levels in one time travel.
+        repeats: number of passes over each of these stretches; 1 means no time travel.
+
+    Raises:
+        ValueError: for an unknown step, or an option outside its range.
     """
 
     name = "ddnm"
     reference = "Wang et al. (2022), arXiv:2212.00490, eq. 17"
-    failure = "samples become one where there are data, as the steps grow; too narrow elsewhere (eta > 0)"
-    exact_for = 'the prior where there are no data (step "ddpm", or eta 0), as the steps grow'
+    failure = "with many steps all samples agree where there are data; too narrow elsewhere (eta > 0)"
+    exact_for = 'the prior, if there are no data (step "ddpm", or eta 0), in the limit of many steps'
 
     def __init__(
         self, *, step: str = "ddim", eta: float = 0.85, travel: int = 1, repeats: int = 1, **options
@@ -88,7 +93,7 @@ class DDNM(Sampler):
         return self.prior.denoise(x, levels[-1])
 
     def down(self, x: Tensor, s: float, r: float) -> Tensor:
-        """From level s to r, shape of x = `(B, D)`."""
+        """One step from level s to r, shape of x, `(B, D)`."""
         V, w, d = self.data.V, self.data.s, self.data.d
         if self.step == "ddim":
             keep, total, most = math.sqrt(1 - self.eta**2) * r / s, self.eta * r, r
@@ -98,7 +103,7 @@ class DDNM(Sampler):
             most = total / (1 - keep)
         D, eps = self.prior.denoise(x, s), self.noise(len(x))
         x = keep * x + (1 - keep) * D + total * eps
-        # lambda tau, the noise that comes with the data: its square is missing in the noise that is added
+        # lambda tau, the noise that comes with the data: its square is subtracted from the variance that is added
         brought = torch.where(w > 0, 1 / w.clamp_min(1 / most), 0)
         less = (1 - (brought / most) ** 2).clamp_min(0).sqrt() - 1
         return x + ((1 - keep) * brought * (d - w * (D @ V)) + less * total * (eps @ V)) @ V.T

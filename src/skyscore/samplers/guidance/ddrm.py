@@ -1,22 +1,23 @@
-r"""Denoising diffusion restoration models (DDRM): one rule for each singular vector of the whitened operator.
+r"""Denoising diffusion restoration models (DDRM): a separate rule for each singular vector of the whitened operator.
 
-Along a singular vector of :math:`\Sigma^{-1/2} A` with value :math:`s_i` the data say :math:`\bar y_i = d_i / s_i` with
-the error :math:`1 / s_i`. With D = E[x0 | x_s], all in that vector, the step from level s to r is
+Along a singular vector of :math:`\Sigma^{-1/2} A` with singular value :math:`s_i` the data measure
+:math:`\bar y_i = d_i / s_i` with the error :math:`1 / s_i`. With D = E[x0 | x_s], and all quantities along that
+vector, the step from level s to r is
 
 .. math::
     s_i = 0: \quad & x_r = D + \sqrt{1 - \eta^2} \, \tfrac rs (x_s - D) + \eta \, r \, \epsilon \\
     r < 1 / s_i: \quad & x_r = D + \sqrt{1 - \eta^2} \, r \, \frac{\bar y_i - D}{1 / s_i} + \eta \, r \, \epsilon \\
     r \ge 1 / s_i: \quad & x_r = (1 - \eta_b) D + \eta_b \bar y_i + \sqrt{r^2 - \eta_b^2 / s_i^2} \; \epsilon
 
-The chain begins at :math:`N(\bar y_i, \sigma_1^2 - 1 / s_i^2)` where the data are sharper than the first level, and
-ends with D. These are the paper's own coordinates, x_t = x0 + sigma_t eps, and its covariance is made any covariance by
-whitening. No gradient of the network.
+The chain starts at :math:`N(\bar y_i, \sigma_1^2 - 1 / s_i^2)` where the error of the data is smaller than the first
+level, and ends with D. These are the paper's own coordinates, x_t = x0 + sigma_t eps; whitening extends the method to
+any noise covariance. It needs no gradient of the network.
 
-It is variational: the laws of x_r are those of the forward process only if D were x0. For a prior N(0, P) without
-data and with many steps the variance tends to :math:`P (1 + \sqrt{1 - \eta^2}) / 2`, three quarters of it at the usual
-eta; with eta = 0 it is the probability-flow ODE, and right. Where there are data the second rule pulls to
-:math:`\bar y_i` by a share of order r and not r^2, stronger than any prior at small levels: as the steps grow samples
-collapse onto it, noise and all.
+The method is variational: x_r follows the law of the forward process only if D equals x0. For a prior N(0, P) without
+data and with many steps the variance tends to :math:`P (1 + \sqrt{1 - \eta^2}) / 2`, three quarters of P at the usual
+eta. With eta = 0 the method is the probability-flow ODE and the variance is right. Where there are data, the second
+rule pulls to :math:`\bar y_i` by a share of order r, not r^2, which is stronger than any prior at small levels. With
+many steps the samples therefore collapse onto :math:`\bar y_i`, including its noise.
 
 Reference: Kawar et al. (2022), "Denoising Diffusion Restoration Models", arXiv:2201.11793.
 """
@@ -35,19 +36,20 @@ __all__ = ["DDRM"]
 
 
 class DDRM(Sampler):
-    """Creates the sampler.
+    """The DDRM sampler.
 
     Arguments:
-        eta: share of fresh noise in directions that the data leave open or see below the level, 0 to 1.
-        eta_b: weight of the data in directions that they see sharper than the level, 0 to 1.
+        eta: share of fresh noise in directions without data, or with errors larger than the level, 0 to 1.
+        eta_b: weight of the data in directions with errors smaller than the level, 0 to 1.
+
+    Raises:
+        ValueError: if eta or eta_b is not between 0 and 1.
     """
 
     name = "ddrm"
     reference = "Kawar et al. (2022), arXiv:2201.11793"
-    failure = (
-        "samples collapse onto the data as the steps grow; too narrow in what these leave open (eta > 0)"
-    )
-    exact_for = "the prior where there are no data (eta 0), as the steps grow"
+    failure = "with many steps samples collapse onto the data; too narrow in unobserved directions (eta > 0)"
+    exact_for = "the prior, if there are no data (eta 0), in the limit of many steps"
 
     def __init__(self, *, eta: float = 0.85, eta_b: float = 1.0, **options):
         super().__init__(**options)
@@ -62,7 +64,7 @@ class DDRM(Sampler):
         return self.prior.denoise(x, sigmas[-1])
 
     def first(self, n: int, sigma: float) -> Tensor:
-        """Images at the first level, `(n, D)`; around the data where they are sharper than it."""
+        """Images at the first level, `(n, D)`; centred on the data where their error is below the level."""
         V, s, d = self.data.V, self.data.s, self.data.d
         eps = self.noise(n)
         x = self.centre + sigma * eps
@@ -72,7 +74,7 @@ class DDRM(Sampler):
         return x + torch.where(sharp, given - x @ V, 0) @ V.T
 
     def step(self, x: Tensor, D: Tensor, s: float, r: float) -> Tensor:
-        """From level s to r, shape of x = `(B, D)`."""
+        """One step from level s to r, shape of x, `(B, D)`."""
         V, w, d = self.data.V, self.data.s, self.data.d
         keep, eps = math.sqrt(1 - self.eta**2), self.noise(len(x))
         x = D + keep * r / s * (x - D) + self.eta * r * eps

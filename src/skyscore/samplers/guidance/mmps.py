@@ -1,54 +1,63 @@
 r"""Moment-matching posterior sampling (MMPS).
 
-Replaces the intractable :math:`p(y \mid x_t)` by a Gaussian whose covariance is Tweedie's,
+The intractable :math:`p(y \mid x_t)` is replaced by a Gaussian with Tweedie's covariance,
 
 .. math:: p(y \mid x_t) \approx N(y; A D, \Sigma + A V A^\top), \quad D = E[x_0 \mid x_t], \quad
     V = \sigma_t^2 \, \partial D / \partial x_t
 
-and solves for :math:`v` in :math:`(\Sigma + A V A^\top) v = y - A D` by conjugate gradients, preconditioned with the
-same matrix for the V of the prior's linear part (:meth:`skyscore.priors.HybridPrior.linear_covariance`), or for a white
-V where the prior has none. At large sigma the former is all but the matrix itself; with the latter a few steps leave
-the residual larger than it was, and single chains of a learned prior go astray. Exact when the prior is Gaussian. On
-multimodal priors each mode is right and the weights of the modes are not: see :mod:`skyscore.samplers.particles.tds`.
+Conjugate gradients solve :math:`(\Sigma + A V A^\top) v = y - A D` for :math:`v`. The preconditioner is the same
+matrix with the V of the prior's linear part (:meth:`skyscore.priors.HybridPrior.linear_covariance`), or with a white
+V if the prior has no linear part. At large sigma the former is almost the matrix itself. With the latter, a few steps
+can leave a residual larger than the initial one, and single chains of a learned prior diverge.
+
+MMPS is exact for Gaussian priors. On multimodal priors each mode is right but the weights of the modes are not: see
+:mod:`skyscore.samplers.particles.tds`.
 
 Reference: Rozet et al. (2024), "Learning Diffusion Priors from Observations by Expectation Maximization",
-arXiv:2405.13712, and its code. Deviations: the preconditioner, and the stop where the Jacobian is no covariance.
+arXiv:2405.13712, and its code. Deviations: the preconditioner, and the stop where the Jacobian is not a covariance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from skyscore.likelihoods import Spectrum
 
 from .base import Guidance
 
 __all__ = ["MMPS", "Preconditioner", "conjugate_gradient", "tweedie_gradient"]
 
-BLOCK = (
-    2048  # rows and columns of a preconditioner that are made at once: behind 128 x 128 pixels it has 16,384
-)
+BLOCK = 2048  # rows and columns of a preconditioner computed at once; it has 16,384 for 128 x 128 pixels
 
 
 def waits(x: Tensor) -> bool:
-    """Whether to read a number of x holds the host up until a GPU has computed it."""
+    """Whether reading a value of x makes the host wait for a GPU."""
     return x.device.type != "cpu"
 
 
 def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float):
     """Solves A v = b for a batch, shape of b = `(B, N)`; a vector stops when its residual is below tolerance |b|.
 
-    When all have stopped, the products that are left are spared on a processor. A GPU makes them: they change nothing,
-    and to ask it after each would leave it idle in between.
+    On a CPU the loop ends as soon as all vectors have stopped. A GPU computes the remaining products, which change
+    nothing: checking after each step would need a host-device synchronisation.
 
-    A is 1 plus a covariance, so that p' A p >= p' p. The Jacobian of a learned denoiser need not be a covariance: where
-    a direction has less than half of that, its vector stops and keeps what it has. The test p' A p > 0 alone
-    lets a step be of any length, and a chain diverge.
+    A is 1 plus a covariance, so that p' A p >= p' p. The Jacobian of a learned denoiser is not always a covariance: a
+    vector stops and keeps its value where p' A p is less than half of p' p. The test p' A p > 0 alone allows steps
+    of any length, with which a chain can diverge.
 
     Arguments:
-        A: v -> (A v, w) with w any linear function of v that was made on the way, `(B, K)`.
+        A: function v -> (A v, w), where w is any linear function of v computed on the way, `(B, K)`.
+        b: right-hand sides, `(B, N)`.
+        precondition: function r -> approximate A^-1 r.
+        steps: maximum number of steps.
+        tolerance: relative residual at which a vector stops.
 
     Returns:
-        v and its w, which costs nothing more (0.0 if no step was made).
+        The solution v `(B, N)` and its w `(B, K)`, which costs nothing extra (0.0 if no step was made).
     """
     v, w, r = torch.zeros_like(b), 0.0, b
     z = precondition(r)
@@ -72,30 +81,35 @@ def conjugate_gradient(A, b: Tensor, precondition, steps: int, tolerance: float)
 
 
 class Preconditioner:
-    """Creates the map r -> (1 + W V W')^-1 r, with the covariance V that a simple prior leaves at level sigma.
+    """The map r -> (1 + W V W')^-1 r, where V is the posterior covariance that a simple prior has at level sigma.
 
     Arguments:
         data: singular value decomposition of the whitened operator W.
-        linear: (x, sigma) -> V x, of the prior's linear part; None for a white prior.
+        linear: function (x, sigma) -> V x of the prior's linear part; None for a white prior.
         white: variance of the white prior, in prior units squared.
     """
 
-    def __init__(self, data, linear=None, white: float = 1.0):
-        self.data, self.linear, self.white, self.level = data, linear, white, None
+    inverse: Any  # (1 + W V W')^-1 of one level
+
+    def __init__(
+        self, data: Spectrum, linear: Callable[[Tensor, float], Tensor] | None = None, white: float = 1.0
+    ):
+        self.data, self.white = data, white
+        self.linear: Any = linear
+        self.level: float | None = None
 
     def __call__(self, r: Tensor, sigma: float) -> Tensor:
         if self.linear is None:
             return r / (1 + sigma**2 * self.white / (self.white + sigma**2) * self.data.s**2)
         if sigma != self.level:  # one decomposition serves all chains and all observations at a level
-            self.inverse = None  # what was that of another level is let go
-            L = torch.linalg.cholesky_ex(
-                self.matrix(sigma)
-            ).L  # 1 plus a covariance: nothing to check, nor to wait for
+            self.inverse = None  # frees the matrix of the previous level
+            # 1 plus a covariance is positive definite: no check, which would synchronise with the GPU
+            L = torch.linalg.cholesky_ex(self.matrix(sigma)).L
             self.inverse, self.level = torch.cholesky_inverse(L).to(self.data.V), sigma
         return r @ self.inverse
 
     def matrix(self, sigma: float) -> Tensor:
-        """1 + W V W' in float64, `(K, K)`: the lower triangle, which is all that is read of it."""
+        """1 + W V W' in float64, `(K, K)`: only its lower triangle, as the Cholesky factorisation reads no more."""
         U, s = self.data.V, self.data.s  # W = diag(s) U'
         matrix = torch.zeros(len(s), len(s), dtype=torch.float64, device=U.device)
         blocks = [slice(first, min(first + BLOCK, len(s))) for first in range(0, len(s), BLOCK)]
@@ -108,7 +122,7 @@ class Preconditioner:
 
 
 def tweedie_gradient(data, D: Tensor, vjp, sigma: float, precondition, steps: int, tolerance: float):
-    """v = (1 + W V W')^-1 (d - W D), V = sigma^2 J, and J' W' v, in at most `steps` vector-Jacobian products."""
+    """v = (1 + W V W')^-1 (d - W D) with V = sigma^2 J, and J' W' v; at most `steps` vector-Jacobian products."""
     V, s, d = data.V, data.s, data.d
 
     def covariance(v: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,18 +133,18 @@ def tweedie_gradient(data, D: Tensor, vjp, sigma: float, precondition, steps: in
 
 
 class MMPS(Guidance):
-    """Creates the sampler.
+    """The MMPS sampler.
 
     Arguments:
-        cg_steps: conjugate-gradient steps at most, each costing one vector-Jacobian product.
+        cg_steps: maximum number of conjugate-gradient steps; each costs one vector-Jacobian product.
         tolerance: relative residual at which they stop.
-        prior_variance: of the white prior behind the preconditioner of a prior without a linear part, in prior units
-            squared; measured by default.
+        prior_variance: variance of the white prior in the preconditioner, in prior units squared, for a prior
+            without a linear part; measured by default.
     """
 
     name = "mmps"
     reference = "Rozet et al. (2024), arXiv:2405.13712"
-    failure = "wrong weights of modes; steps of conjugate gradients are few where data are sharp"
+    failure = "wrong weights of modes; too few conjugate-gradient steps where the data have high S/N"
     needs_svd = False
     needs_vjp = True
     exact_for = "Gaussian priors"
@@ -144,14 +158,14 @@ class MMPS(Guidance):
 
     def prepare(self, sigma_max: float) -> None:
         linear = self.prior.linear_covariance
-        white = None if linear else self.prior_variance or self.white_variance(sigma_max)
+        white = 1.0 if linear else self.prior_variance or self.white_variance(sigma_max)
         self.precondition = Preconditioner(self.data, linear, white)
 
     def start(self, n: int, sigma: float) -> Tensor:
-        """Images at the first level, around E[x0 | y] as seen from the prior's mean, `(n, D)`.
+        """Images at the first level, `(n, D)`, centred on E[x0 | y] as estimated at the prior's mean.
 
-        Around the prior's mean instead, samples lean towards it: by a tenth of their deviation if the first level is
-        three of the prior's.
+        Centred on the prior's mean, samples would be biased towards it: by a tenth of their standard deviation if
+        the first level is three times that of the prior.
         """
         centre = self.posterior_denoise(self.centre.expand(n, -1), sigma)
         return centre + sigma * self.noise(n)

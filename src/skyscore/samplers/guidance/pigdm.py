@@ -2,11 +2,12 @@ r"""Pseudo-inverse guidance (PiGDM).
 
 .. math:: p(y \mid x_t) \approx N(y; A D, \Sigma + r_t^2 A A^\top), \qquad r_t^2 = \frac{P \sigma_t^2}{P + \sigma_t^2}
 
-the width that a white prior of variance P leaves; the published method has P = 1. Exact for the prior N(., P I) only.
+Here :math:`r_t^2` is the posterior variance of a white prior of variance P; the published method has P = 1. PiGDM is
+exact only for the prior N(., P I).
 
 Reference: Song et al. (2023), "Pseudoinverse-Guided Diffusion Models for Inverse Problems", ICLR (OpenReview
-9_gsMA8MRKQ). Deviation: their sampler (algorithm 1) adds the guidance to a step of DDIM, under a weight of its own;
-here its score drives the reverse SDE.
+9_gsMA8MRKQ). Deviation: their sampler (algorithm 1) adds the guidance to a DDIM step, with its own weight; here its
+score drives the reverse SDE.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ __all__ = ["PiGDM"]
 
 
 class PiGDM(Guidance):
-    """Creates the sampler.
+    """The PiGDM sampler.
 
     Arguments:
         prior_variance: P, in prior units squared.
+
+    Raises:
+        ValueError: if prior_variance is not positive.
     """
 
     name = "pigdm"
     reference = "Song et al. (2023), ICLR (OpenReview 9_gsMA8MRKQ)"
-    failure = "one width for all directions: too wide or too narrow where the prior is not white"
+    failure = "assumes one width for all directions: too wide or too narrow if the prior is not white"
     needs_vjp = True
     exact_for = "white Gaussian priors of variance P"
 

@@ -4,21 +4,22 @@ r"""Tweedie moment projected diffusion (TMPD): guidance with row sums of the Jac
     V = \sigma_t^2 \, \partial D / \partial x_t, \qquad
     \nabla = J^\top A^\top (\Sigma + A V A^\top)^{-1} (y - A D)
 
-in variance-exploding coordinates x_t = x0 + sigma_t eps (in general V is sigma_t^2 / alpha_t times the Jacobian). MMPS
-has the same moments and solves with them by conjugate gradients. Here, with :math:`W = \Sigma^{-1/2} A`, `covariance`
-replaces the matrix:
+in variance-exploding coordinates x_t = x0 + sigma_t eps (in general V is sigma_t^2 / alpha_t times the Jacobian).
+MMPS uses the same moments and solves the linear system by conjugate gradients. TMPD approximates the matrix. With
+:math:`W = \Sigma^{-1/2} A`, the option `covariance` selects the approximation:
 
-- "rows", the published fast variant: :math:`W V W^\top` by the diagonal of its row sums, :math:`W V W^\top 1`, for one
-  more vector-Jacobian product. Right where that matrix is diagonal; a bound from above where it is not and all of its
-  entries are positive, so that posteriors come out too wide. Row sums depend on the signs of the data: with operators
-  of mixed signs (shear, Fourier) they can be negative. They are then taken as zero, as in DPS: wrong, but finite.
-- "pixels": V itself by the diagonal of its row sums, :math:`V 1`, in the pixels, where a smooth prior correlates
-  positively; the linear system is then solved in the singular vectors, without the network.
-- "full": the matrix itself, one product for each datum. Exact for Gaussian priors.
+- "rows", the published fast variant: :math:`W V W^\top` is replaced by the diagonal matrix of its row sums,
+  :math:`W V W^\top 1`, for one more vector-Jacobian product. This is right if the matrix is diagonal. If it is not
+  diagonal and all of its entries are positive, the row sums are an upper bound, and posteriors are too wide. Row sums
+  depend on the signs of the data: for operators of mixed signs (shear, Fourier) they can be negative. They are then
+  set to zero, as in DPS, which is wrong but finite.
+- "pixels": V itself is replaced by the diagonal matrix of its row sums, :math:`V 1`, in the pixels, where a smooth
+  prior has positive correlations. The linear system is then solved in the singular vectors, without the network.
+- "full": the matrix itself, one product per datum. Exact for Gaussian priors.
 
 Reference: Boys et al. (2023), "Tweedie Moment Projected Diffusions for Inverse Problems", arXiv:2310.06721,
-and its code ("rows"; with A 1 in place of ones, the same for operators that keep a constant). Deviations: data are
-whitened first, for any noise covariance; negative row sums are cut off at zero; "pixels".
+and its code ("rows"; with A 1 in place of ones, which is the same for operators that preserve constants). Deviations:
+data are whitened first, for any noise covariance; negative row sums are set to zero; "pixels".
 """
 
 from __future__ import annotations
@@ -35,21 +36,22 @@ COVARIANCES = ("rows", "pixels", "full")
 
 
 class TMPD(Guidance):
-    """Creates the sampler.
+    """The TMPD sampler.
 
     Arguments:
-        covariance: "rows", "pixels" or "full", see above; 2, 2 and K + 1 vector-Jacobian products per evaluation, K
-            being the number of data (of pixels, if they are fewer).
-        cg_steps: conjugate-gradient steps of "pixels" at most; they cost no evaluation of the network.
-        tolerance: relative residual at which these stop.
+        covariance: "rows", "pixels" or "full", see the module. They cost 2, 2 and K + 1 vector-Jacobian products per
+            evaluation, where K is the number of data (or of pixels, if that is smaller).
+        cg_steps: maximum number of conjugate-gradient steps of "pixels"; they cost no evaluation of the network.
+        tolerance: relative residual at which these steps stop.
+
+    Raises:
+        ValueError: for an unknown covariance.
     """
 
     name = "tmpd"
     reference = "Boys et al. (2023), arXiv:2310.06721"
-    failure = (
-        "row sums are no variances: too wide where covariances are positive, no bound where signs are mixed"
-    )
-    exact_for = 'Gaussian priors (covariance "full"); with diagonal A V A\' and Sigma ("rows")'
+    failure = "row sums are not variances: too wide for positive covariances, no guarantee for mixed signs"
+    exact_for = 'Gaussian priors (covariance "full"; "rows" only if A V A\' and Sigma are diagonal)'
     needs_vjp = True
     needs_svd = False
 
@@ -73,13 +75,13 @@ class TMPD(Guidance):
     # ------------------------------------------------------------------ W' (1 + W V W')^-1 (Sigma^-1/2 y - W D)
 
     def rows(self, D: Tensor, vjp, variance: float) -> Tensor:
-        """With the row sums of W V W' in place of the matrix, shape of D = `(B, D)`."""
+        """The gradient with the row sums of W V W' in place of the matrix, shape of D, `(B, D)`."""
         ones = self.adjoint(torch.ones_like(self.white[:1])).expand_as(D).contiguous()
         sums = variance * self.forward(vjp(ones))
         return self.adjoint((self.white - self.forward(D)) / (1 + sums.clamp_min(0)))
 
     def pixels(self, D: Tensor, vjp, variance: float) -> Tensor:
-        """With the row sums of V in place of V."""
+        """The gradient with the row sums of V in place of V, shape of D, `(B, D)`."""
         V, s, d = self.data.V, self.data.s, self.data.d
         sums = variance * vjp(torch.ones_like(D)).clamp_min(0)
 
@@ -93,14 +95,14 @@ class TMPD(Guidance):
         return (s * v) @ V.T
 
     def full(self, D: Tensor, vjp, variance: float) -> Tensor:
-        """With the matrix itself, made row by row in the singular vectors."""
+        """The gradient with the matrix itself, computed row by row in the singular vectors, shape of D, `(B, D)`."""
         V, s, d = self.data.V, self.data.s, self.data.d
         rows = [s * (vjp((s[k] * V[:, k]).expand_as(D).contiguous()) @ V) for k in range(len(s))]
         matrix = torch.eye(len(s), **self.like) + variance * torch.stack(rows, dim=1)
         v = torch.linalg.solve(matrix, (d - s * (D @ V))[..., None])[..., 0]
         return (s * v) @ V.T
 
-    # ------------------------------------------------------------------ the whitened operator, in the data's own basis
+    # ------------------------------------------------------------------ the whitened operator, in the basis of the data
 
     def forward(self, x: Tensor) -> Tensor:
         """W x, shape `(B, M)`."""

@@ -1,1 +1,1 @@
-"""Samplers for a learned noise, whose likelihood has a score and no density."""
+"""Samplers for learned noise, whose likelihood has a score but no density."""

@@ -1,1 +1,1 @@
-"""Samplers that carry weighted particles and resample them."""
+"""Samplers with weighted, resampled particles."""

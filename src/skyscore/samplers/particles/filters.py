@@ -1,30 +1,32 @@
-r"""The particle filter along the noise levels, for data that are seen one singular direction at a time.
+r"""The particle filter along the noise levels, with the data entering one singular direction at a time.
 
-In the singular vectors of the whitened operator (:mod:`skyscore.samplers.base`) a linear problem is one of inpainting
-with noise: :math:`\bar y_k = d_k / s_k` is the coordinate :math:`z_k = (V^\top x_0)_k` plus noise of standard deviation
+In the singular vectors of the whitened operator (:mod:`skyscore.samplers.base`) a linear problem is inpainting with
+noise: :math:`\bar y_k = d_k / s_k` is the coordinate :math:`z_k = (V^\top x_0)_k` plus noise of standard deviation
 :math:`\tau_k = 1 / s_k`. In variance-exploding coordinates that is the law of :math:`(V^\top x_t)_k` at the level
-:math:`\sigma_t = \tau_k`. As the noise that diffusion adds to one coordinate is independent of all others,
+:math:`\sigma_t = \tau_k`. The noise that diffusion adds to one coordinate is independent of all others, therefore
 
 .. math:: p(x_0 \mid y) = p\big(x_0 \mid (V^\top x_{\tau_k})_k = \bar y_k \; \forall k\big)
 
 without any approximation: noisy data are noiseless data at levels of their own (Cardoso et al. 2023, section on the
-noisy case; Kawar et al. 2022). Levels do not hit :math:`\tau_k`; where a step from s to r leaps over it, the coordinate
-at :math:`\tau_k` is that of a Brownian bridge between the two, with :math:`w = (\tau^2 - r^2) / (s^2 - r^2)`,
+noisy case; Kawar et al. 2022). The levels do not coincide with :math:`\tau_k`. If a step from s to r passes
+:math:`\tau_k`, the coordinate at :math:`\tau_k` is that of a Brownian bridge between the two levels, with
+:math:`w = (\tau^2 - r^2) / (s^2 - r^2)`,
 
 .. math:: \bar y \sim N\big(w z_s + (1 - w) z_r, \; w (1 - w) (s^2 - r^2)\big)
 
-which is again a Gaussian datum of :math:`z_r`. Methods differ in what they let the data say of the levels above.
+which is again a Gaussian datum of :math:`z_r`. The methods differ in how they use the data at the levels above.
 
 Each step draws :math:`x_r` from the reverse kernel of the prior, :math:`N(m, q)`, given the datum
-:math:`u = z_r + N(0, v)` of its level: along that direction
+:math:`u = z_r + N(0, v)` of its level. Along that direction
 
 .. math:: z_r \sim N\big(m + K (u - m), \; q (1 - K)\big), \quad K = \frac{q}{q + v}, \qquad w \propto N(u; m, q + v)
 
-the optimal proposal and its weight, which needs m alone: particles are resampled before they move.
+These are the optimal proposal and its weight. The weight depends only on m, so that particles are resampled before
+they move.
 
 The kernel is the ancestral one, :math:`m = (1 - c) x_s + c D, \; q = r^2 c, \; c = 1 - r^2/s^2`, as in the papers. It
-takes x0 for known once x_s is and so ends too narrow (:mod:`skyscore.diffusion.schedule`). A white prior of variance P
-would leave :math:`c^2 s^2 P / (P + s^2)` more; `prior_variance` adds that.
+treats x0 as known once x_s is given, and so makes samples too narrow (:mod:`skyscore.diffusion.schedule`). A white
+prior of variance P would add :math:`c^2 s^2 P / (P + s^2)`; `prior_variance` adds this term.
 """
 
 from __future__ import annotations
@@ -50,23 +52,27 @@ def log_normal(r: Tensor, v: Tensor | float) -> Tensor:
 
 
 def bridge(y: Tensor, z: Tensor, tau: Tensor, s: float, r: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The coordinate y at levels tau, r <= tau < s, as a datum of the coordinate at r, given z `(n, K)` at s.
+    """Turns the coordinate y at levels tau, r <= tau < s, into a datum of the coordinate at r, given z `(n, K)` at s.
 
     Returns:
-        datum u `(n, K)`, its variance v `(K,)`, and log du/dy `(K,)`: densities are to be those of y.
+        datum u `(n, K)`, its variance v `(K,)`, and log du/dy `(K,)`, which converts densities of u to densities of
+        y.
     """
     w = (tau**2 - r**2) / (s**2 - r**2)
     return (y - w * z) / (1 - w), w * (s**2 - r**2) / (1 - w), -torch.log1p(-w)
 
 
 class ParticleFilter(Sampler):
-    """Base class of the filters.
+    """Base class of the particle filters.
 
     Arguments:
-        ess_threshold: resample when the effective sample size falls below this share of the particles; 1 at every
-            level.
-        prior_variance: P of a white prior whose spread of x0 is added to the reverse kernel, in prior units squared;
-            0 for the published kernel.
+        ess_threshold: particles are resampled when the effective sample size falls below this share of the
+            particles; 1 resamples at every level.
+        prior_variance: P, the variance of a white prior whose spread of x0 is added to the reverse kernel, in prior
+            units squared; 0 gives the published kernel.
+
+    Raises:
+        ValueError: if an option is outside its range.
     """
 
     joint = False
@@ -77,27 +83,28 @@ class ParticleFilter(Sampler):
         if not 0 <= ess_threshold <= 1:
             raise ValueError(f"{self.name}: ess_threshold must be between 0 and 1, not {ess_threshold}")
         if not prior_variance >= 0:
-            raise ValueError(f"{self.name}: prior_variance must not be negative, but it is {prior_variance}")
+            raise ValueError(f"{self.name}: prior_variance must not be negative, not {prior_variance}")
         self.ess_threshold, self.prior_variance = ess_threshold, prior_variance
 
     def first_datum(self, sigma: float) -> tuple[Tensor, Tensor, Tensor | float]:
-        """Datum of the first level, its variance, and what else the log weights gain; as `datum`."""
+        """Datum at the first level, its variance, and the additional log weight; as :meth:`datum`."""
         raise NotImplementedError(f"{self.name} defines no first_datum")
 
     def datum(self, z: Tensor, s: float, r: float) -> tuple[Tensor, Tensor, Tensor | float]:
-        """What the data say of level r.
+        """The information of the data at level r.
 
         Arguments:
             z: coordinates `(n, K)` of the particles at level s.
+            s, r: the two levels, s > r.
 
         Returns:
-            datum u, `(K,)` or `(n, K)`; its variance v `(K,)`, infinite where there is none; and what the log weights
-            gain beside log N(u; m, q + v), `(n,)` or a number.
+            The datum u, `(K,)` or `(n, K)`; its variance v `(K,)`, infinite where there is no datum; and the term
+            added to the log weights besides log N(u; m, q + v), `(n,)` or a number.
         """
         raise NotImplementedError(f"{self.name} defines no datum")
 
     def prepare_data(self, sigmas: list[float], n: int) -> None:
-        """What a method makes of the data before it starts."""
+        """Prepares the data for a method, before the first level."""
 
     def kernel(self, x: Tensor, D: Tensor, s: float, r: float) -> tuple[Tensor, float]:
         """Mean `(n, D)` and variance of the reverse kernel of the prior."""
@@ -108,7 +115,7 @@ class ParticleFilter(Sampler):
         self.split(sigmas)
         self.prepare_data(sigmas, n)
         population = Population(n, self.ess_threshold if self.interacting else 0.0, self.generators[0])
-        # the start: x0 unknown but for its mean
+        # start: only the mean of x0 is known
         m, q = self.centre.expand(n, -1), sigmas[0] ** 2 + self.prior_variance
         u, v, extra = self.first_datum(sigmas[0])
         x = self.draw(m, q, u, v)
@@ -134,10 +141,10 @@ class ParticleFilter(Sampler):
         return x[k]
 
     def split(self, sigmas: list[float]) -> None:
-        """The observed directions V `(D, K)`, their noise tau and data y, both `(K,)`.
+        """Sets the observed directions V `(D, K)`, their noise tau `(K,)` and their data y `(K,)`.
 
-        Directions whose noise exceeds a thousand times the first level are free; one sharper than the last level is
-        given its noise.
+        Directions whose noise exceeds a thousand times the first level count as unobserved. A direction with noise
+        below the last level gets the noise of that level.
         """
         f = self.data
         seen = f.s * sigmas[0] > 1e-3
@@ -145,7 +152,7 @@ class ParticleFilter(Sampler):
         self.tau = (1 / f.s[seen]).clamp_min(sigmas[-1])
 
     def draw(self, m: Tensor, q: float, u: Tensor, v: Tensor) -> Tensor:
-        """x of N(m, q), shape of m = `(n, D)`, given the data u of its coordinates, of variance v."""
+        """Draws x from N(m, q), shape of m, `(n, D)`, given the data u of its coordinates, with variance v."""
         x = m + math.sqrt(q) * self.noise(len(m))
         K = q / (q + v)
         z, mean = x @ self.V, m @ self.V

@@ -1,34 +1,34 @@
 r"""Filtering posterior sampling (FPS and FPS-SMC).
 
-A sequence of noisy data is drawn first, from the last level to the first one down,
+First a sequence of noisy data is drawn, from the first level to the last,
 
 .. math:: y_r = y + \sqrt{1 - \eta} \, \frac rs (y_s - y) + \sqrt \eta \, r \, A \epsilon
 
-as if :math:`x_r` were known through :math:`y_r = A x_r + N(0, \Sigma)`. The prior's step from s to r, of the same share
-:math:`\eta` of fresh noise, is drawn given that datum,
+as if :math:`x_r` were measured by :math:`y_r = A x_r + N(0, \Sigma)`. The prior's step from s to r, with the same
+share :math:`\eta` of fresh noise, is drawn given that datum,
 
 .. math::
     x_r \mid x_s, y_r \propto N(x_r; m, q) \, N(y_r; A x_r, \Sigma), \quad
     m = D + \sqrt{1 - \eta} \, \frac rs (x_s - D), \quad q = \eta r^2
 
-(FPS: each sample by itself, on a sequence of its own), and for FPS-SMC all samples are particles on one sequence,
-weighed with :math:`p(y_r \mid x_s) = N(y_r; A m, \Sigma + q A A^\top)`. Here it is done along the singular vectors of
-the whitened operator: any noise covariance will do. Needs no derivative of the network.
+In FPS each sample runs by itself, on a sequence of its own. In FPS-SMC all samples are particles on one sequence,
+weighted with :math:`p(y_r \mid x_s) = N(y_r; A m, \Sigma + q A A^\top)`. Here this is done along the singular vectors
+of the whitened operator, so that any noise covariance is possible. No derivative of the network is needed.
 
-What it samples, for a Gaussian prior (tested): the posterior of x0 given *all* :math:`y_r` with noise that is
-independent from level to level. But :math:`y_r - A x_r` is the same noise at every level, so its data are counted once
-a level. Where they are sharp, :math:`\Sigma \to 0`, nothing is counted twice and FPS-SMC is the replacement method
-with particles, exact in the limits of :mod:`skyscore.samplers.particles.smcdiff`.
+For a Gaussian prior the method samples (tested) the posterior of x0 given *all* :math:`y_r`, with noise that is
+independent from level to level. But :math:`y_r - A x_r` is the same noise at every level, so that the data are
+counted once per level. For noiseless data, :math:`\Sigma \to 0`, nothing is counted twice, and FPS-SMC is the
+replacement method with particles, exact in the limits of :mod:`skyscore.samplers.particles.smcdiff`.
 
-Known failure: with noisy data the posterior is too narrow and fits the noise, more so the more levels there are (with
-particles); plain FPS has a bias of its own (tested), and nothing mends the weights of its modes. With :math:`\eta`
-fixed the steps add more noise than the reverse SDE does, and in many of them x0 given x_s is replaced by its mean over
-and over: samples too narrow.
+Known failure: with noisy data the posterior is too narrow and fits the noise, more so with more levels (with
+particles). Plain FPS has its own bias (tested), and nothing corrects the weights of its modes. With fixed
+:math:`\eta` the steps add more noise than the reverse SDE; with many steps x0 given x_s is then replaced by its mean
+again and again, and samples are too narrow.
 
 Reference: Dou & Song (2024), "Diffusion Posterior Sampling for Linear Inverse Problem Solving: A Filtering
 Perspective", ICLR, algorithms FPS and FPS-SMC; their code for :math:`\eta` (there `c_rate`). Deviations:
-variance-exploding coordinates; :math:`\eta = 1 - r^2/s^2` by default, the reverse SDE's; systematic resampling when the
-effective sample size asks for it (theirs: multinomial, at every level: `ess_threshold=1`).
+variance-exploding coordinates; :math:`\eta = 1 - r^2/s^2` by default, that of the reverse SDE; systematic resampling
+when the effective sample size is low (theirs: multinomial, at every level: `ess_threshold=1`).
 """
 
 from __future__ import annotations
@@ -45,17 +45,20 @@ __all__ = ["FPSSMC"]
 
 
 class FPSSMC(ParticleFilter):
-    """Creates the sampler.
+    """The FPS and FPS-SMC sampler.
 
     Arguments:
-        particles: whether samples are the particles of one population (FPS-SMC); if not, each goes by itself (FPS).
-        eta: share of fresh noise in a step, above 0 and at most 1; that of the reverse SDE by default.
+        particles: whether the samples are particles of one population (FPS-SMC) or run independently (FPS).
+        eta: share of fresh noise in a step, above 0 and at most 1; by default that of the reverse SDE.
+
+    Raises:
+        ValueError: if eta is outside its range.
     """
 
     name = "fpssmc"
     reference = "Dou & Song (2024), ICLR"
-    failure = "data counted once a level: too narrow where they are noisy"
-    exact_for = "noiseless data, as the particles and the steps go to infinity"
+    failure = "counts the data once per level: too narrow where they are noisy"
+    exact_for = "noiseless data, in the limit of many particles and steps"
 
     def __init__(self, *, particles: bool = True, eta: float | None = None, **options):
         super().__init__(**options)
@@ -68,7 +71,7 @@ class FPSSMC(ParticleFilter):
         return 1 - (r / s) ** 2 if self.eta is None else self.eta
 
     def prepare_data(self, sigmas: list[float], n: int) -> None:
-        """The sequence of data, {level: `(rows, K)`}: one row for a population, one for each sample without it."""
+        """Draws the sequence of data, {level: `(rows, K)`}, with one row per population, or per sample in FPS."""
         rows = 1 if self.interacting else n
 
         def eps() -> Tensor:

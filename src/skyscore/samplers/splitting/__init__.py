@@ -1,1 +1,1 @@
-"""Samplers that alternate between the data and the prior."""
+"""Samplers that alternate between a data step and a prior step."""

@@ -1,26 +1,26 @@
 r"""Decoupled annealing posterior sampling (DAPS).
 
-At level s the image is denoised to :math:`\hat x_0`, an image z is drawn as if x0 were :math:`\hat x_0` up to the width
-of the level, and noised to the next level r < s, whatever x_s was:
+At level s the image is denoised to :math:`\hat x_0`. An image z is drawn as if x0 had the law
+:math:`N(\hat x_0, s^2)`, and is noised to the next level r < s, independently of x_s:
 
 .. math:: z \sim p(y \mid z) \, N(z; \hat x_0, s^2), \qquad x_r = z + r \, \epsilon
 
-in variance-exploding coordinates x_t = x0 + sigma_t eps. Samples are the last z. Two ways to each part:
+in variance-exploding coordinates x_t = x0 + sigma_t eps. The samples are the last z. Each part has two variants:
 
-- `ode_steps`: :math:`\hat x_0` by so many evaluations of the probability-flow ODE (the paper), or, with 1, by
-  Tweedie's mean E[x0 | x_s]. The ODE's end has the spread of the prior itself, to which z adds its own: a Gaussian
-  prior counts as one of twice its variance, and posteriors are too wide. With the mean
-  :math:`z \approx x_s + s^2 [\nabla \log p_s(x_s) + \nabla \log p(y \mid x_s)] + s \, \epsilon` at small levels, and
-  a turn there is a Langevin step of size s^2 of the posterior: right as the levels grow many.
-- `data_step`: "exact", the draw of z from its Gaussian in the singular vectors of the whitened operator; or "langevin",
-  the paper's,
+- `ode_steps`: with more than 1, :math:`\hat x_0` is the end of the probability-flow ODE after this many evaluations
+  (the paper); with 1, it is Tweedie's mean E[x0 | x_s]. The end of the ODE already has the spread of the prior, and z
+  adds its own: a Gaussian prior acts as one of twice its variance, and posteriors are too wide. With Tweedie's mean,
+  :math:`z \approx x_s + s^2 [\nabla \log p_s(x_s) + \nabla \log p(y \mid x_s)] + s \, \epsilon` at small levels, so
+  that each level is one Langevin step of size s^2 on the posterior: right in the limit of many levels.
+- `data_step`: "exact" draws z from its Gaussian in the singular vectors of the whitened operator. "langevin", the
+  variant of the paper, iterates
   :math:`z \leftarrow z + h [A^\top \Sigma^{-1} (y - A z) - (z - \hat x_0) / s^2] + \sqrt{2 h} \, \epsilon`
-  with one step h for all directions, a share of what is stable along the sharpest one. At large s directions that the
-  data do not see then hardly move from :math:`\hat x_0`.
+  with one step h for all directions, a fraction of the largest stable step along the best-measured direction. At
+  large s, unobserved directions then hardly move from :math:`\hat x_0`.
 
 Reference: Zhang et al. (2024), "Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing",
-arXiv:2407.01521, algorithm 1. Deviations: the noise of the data is the true one (the published code has a fixed one);
-Tweedie's mean by default; the exact draw; levels equally spaced in log sigma; h follows from the operator.
+arXiv:2407.01521, algorithm 1. Deviations: the true noise of the data (the published code has a fixed one); Tweedie's
+mean by default; the exact draw; levels equally spaced in log sigma; h follows from the operator.
 """
 
 from __future__ import annotations
@@ -37,20 +37,23 @@ __all__ = ["DAPS"]
 
 
 class DAPS(Sampler):
-    """Creates the sampler.
+    """The DAPS sampler.
 
     Arguments:
-        steps: evaluations in all: levels x ode_steps.
-        ode_steps: evaluations of the ODE at each level; 1 is Tweedie's mean.
-        data_step: "exact" or "langevin".
-        langevin_steps: steps of the latter at each level; they cost no evaluation of the network.
-        rate: its h over the inverse of the largest curvature, below 2.
+        steps: total number of evaluations: levels x ode_steps.
+        ode_steps: evaluations of the ODE at each level; 1 means Tweedie's mean.
+        data_step: "exact" or "langevin", see the module.
+        langevin_steps: Langevin steps at each level; they cost no evaluation of the network.
+        rate: Langevin step h in units of the inverse of the largest curvature, below 2.
+
+    Raises:
+        ValueError: for an unknown data_step, or an option outside its range.
     """
 
     name = "daps"
     reference = "Zhang et al. (2024), arXiv:2407.01521, algorithm 1"
-    failure = "chains freeze where levels fall faster than they mix; too wide with ode_steps > 1"
-    exact_for = "Gaussian priors, as the levels grow and sigma_min goes to 0 (ode_steps 1)"
+    failure = "chains stop moving where levels fall faster than they mix; too wide with ode_steps > 1"
+    exact_for = "Gaussian priors (ode_steps 1), in the limit of many levels and sigma_min -> 0"
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class DAPS(Sampler):
         return draw(flow(self.prior.denoise, x, levels[-1], self.ode_steps), levels[-1])
 
     def langevin(self, x0: Tensor, sigma: float) -> Tensor:
-        """z of p(y | z) N(z; x0, sigma^2) by Langevin steps from x0, shape of x0 = `(B, D)`."""
+        """Draws z ~ p(y | z) N(z; x0, sigma^2) by Langevin steps from x0, shape of x0, `(B, D)`."""
         h = self.rate / (self.sharpest**2 + sigma**-2)
         z = x0
         for _ in range(self.langevin_steps):

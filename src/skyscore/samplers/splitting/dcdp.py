@@ -1,23 +1,24 @@
 r"""Decoupled data consistency with diffusion purification (DCDP).
 
-Alternates two steps while the level falls: the data are fitted by gradient descent with momentum, from the image as it
-is, and the result is purified by the prior, noised to the level and denoised again,
+Two steps alternate while the level falls. Gradient descent with momentum fits the data, starting from the current
+image. Then the prior purifies the result: it is noised to the level and denoised again,
 
 .. math::
     v = \text{descent on } \tfrac12 \| \Sigma^{-1/2} (y - A v) \|^2 \text{ from } x, \qquad
     x = \text{denoised } (v + \sigma \epsilon)
 
-in variance-exploding coordinates x_t = x0 + sigma_t eps. `ode_steps` says how: by the probability-flow ODE (the paper's
-first version), or, with 1, by Tweedie's mean (its second). No gradient of the network.
+in variance-exploding coordinates x_t = x0 + sigma_t eps. `ode_steps` selects the denoiser: more than 1 uses the
+probability-flow ODE (the paper's first version), 1 uses Tweedie's mean (its second). No gradient of the network is
+needed.
 
-Descent knows no noise: with steps enough the data are fitted to the last digit, noise and all, and the last levels,
-which are small, leave that as it is. Samples are reconstructions that differ, and no posterior. Without data the first
-version keeps the law of the prior; Tweedie's mean, by turns with noise, loses half of its variance.
+The descent does not know the noise: with enough steps it fits the data exactly, including their noise, and the last
+levels are too small to change that. The samples are different reconstructions, not a posterior. Without data the
+first version keeps the law of the prior; alternating Tweedie's mean with noise loses half of the prior's variance.
 
 Reference: Li et al. (2024), "Decoupled Data Consistency with Diffusion Purification for Image Restoration",
-arXiv:2403.06054, and its code (both versions, the momentum). Deviations: the misfit is whitened; the descent's step is
-relative to its largest curvature; levels equally spaced in log sigma (the paper's fall linearly in its time); the start
-is the prior's mean (there zero).
+arXiv:2403.06054, and its code (both versions, the momentum). Deviations: the misfit is whitened; the step of the
+descent is relative to its largest curvature; levels are equally spaced in log sigma (the paper's fall linearly in its
+time); the start is the prior's mean (there zero).
 """
 
 from __future__ import annotations
@@ -31,20 +32,23 @@ __all__ = ["DCDP"]
 
 
 class DCDP(Sampler):
-    """Creates the sampler.
+    """The DCDP sampler.
 
     Arguments:
-        steps: evaluations in all: turns x ode_steps.
-        ode_steps: evaluations of the ODE in each purification; 1 is Tweedie's mean.
-        fit_steps: steps of the descent in each turn; they cost no evaluation of the network.
-        rate: their size over the inverse of the largest curvature, below 2 (1 + momentum).
-        momentum: of the descent, 0 to 1.
+        steps: total number of evaluations: turns x ode_steps.
+        ode_steps: evaluations of the ODE in each purification; 1 means Tweedie's mean.
+        fit_steps: descent steps in each turn; they cost no evaluation of the network.
+        rate: size of a descent step in units of the inverse of the largest curvature, below 2 (1 + momentum).
+        momentum: momentum of the descent, 0 to 1.
+
+    Raises:
+        ValueError: if an option is outside its range.
     """
 
     name = "dcdp"
     reference = "Li et al. (2024), arXiv:2403.06054"
-    failure = "fits the noise of the data; half the prior's variance is lost with ode_steps 1"
-    exact_for = "the prior where there are no data, as ode_steps and turns grow"
+    failure = "fits the noise of the data; loses half of the prior's variance with ode_steps 1"
+    exact_for = "the prior, if there are no data, in the limit of many ode_steps and turns"
     needs_svd = False
 
     def __init__(
@@ -57,7 +61,8 @@ class DCDP(Sampler):
             )
         if not (0 <= momentum < 1 and 0 < rate < 2 * (1 + momentum)):
             raise ValueError(
-                f"dcdp: descent needs 0 <= momentum < 1 and 0 < rate < 2 (1 + momentum), not {momentum}, {rate}"
+                "dcdp: the descent needs 0 <= momentum < 1 and 0 < rate < 2 (1 + momentum), "
+                f"not {momentum} and {rate}"
             )
         self.ode_steps, self.fit_steps, self.rate, self.momentum = ode_steps, fit_steps, rate, momentum
 
@@ -72,8 +77,8 @@ class DCDP(Sampler):
         return x
 
     def fit(self, v: Tensor) -> Tensor:
-        """Gradient descent on the misfit from v, shape of v = `(B, D)`."""
-        move = 0.0
+        """Gradient descent on the misfit from v, shape of v, `(B, D)`."""
+        move: Tensor | float = 0.0
         for _ in range(self.fit_steps if self.curvature > 0 else 0):
             move = self.momentum * move + self.likelihood_score(v, 0.0)
             v = v + self.rate / self.curvature * move

@@ -1,22 +1,22 @@
 r"""Denoising diffusion models for plug-and-play image restoration (DiffPIR).
 
-At level s the denoised image D = E[x0 | x_s] is pulled to the data by a proximal step, and noised to level r,
+At level s a proximal step pulls the denoised image D = E[x0 | x_s] to the data; the result is noised to level r,
 
 .. math::
     \hat x_0 = \arg\min_x \; \tfrac12 \| \Sigma^{-1/2} (y - A x) \|^2 + \tfrac{\lambda}{2 s^2} \| x - D \|^2
         = D + c \, A^\top (\Sigma + c A A^\top)^{-1} (y - A D), \quad c = s^2 / \lambda \\
     x_r = \hat x_0 + r \Big( \sqrt{1 - \zeta} \, \frac{x_s - \hat x_0}{s} + \sqrt\zeta \, \epsilon \Big)
 
-in variance-exploding coordinates x_t = x0 + sigma_t eps; the paper's rho_t is lambda over s^2 for unit noise. No
-gradient of the network. Samples are the last :math:`\hat x_0`.
+in variance-exploding coordinates x_t = x0 + sigma_t eps; for unit noise the paper's rho_t is lambda over s^2. No
+gradient of the network is needed. The samples are the last :math:`\hat x_0`.
 
-It maximises a posterior and draws from none: with zeta = 1 and many levels a Gaussian prior ends at the mean of data
-that are lambda times as noisy as they are (in variance), and at half of that posterior's variance; without data, at
-half of the prior's. With zeta = 0 and no data it is the probability-flow ODE.
+The method maximises a posterior; it does not sample one. With zeta = 1, many levels and a Gaussian prior it ends at
+the posterior mean for data whose noise variance is lambda times larger than it is, and with half of that posterior's
+variance; without data, with half of the prior's variance. With zeta = 0 and no data it is the probability-flow ODE.
 
 Reference: Zhu et al. (2023), "Denoising Diffusion Models for Plug-and-Play Image Restoration", arXiv:2305.08995,
-algorithm 1. Deviation: any noise covariance, by whitening. Defaults: the numbers lambda and zeta of InverseBench (Zheng
-et al. 2025, arXiv:2503.11043), whose rho_t is 2 lambda over s^2.
+algorithm 1. Deviation: any noise covariance, by whitening. Defaults: the values of lambda and zeta of InverseBench
+(Zheng et al. 2025, arXiv:2503.11043), whose rho_t is 2 lambda over s^2.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ __all__ = ["DiffPIR"]
 
 
 class DiffPIR(Sampler):
-    """Creates the sampler.
+    """The DiffPIR sampler.
 
     Arguments:
-        lam: lambda, weight of the denoised image against the data.
+        lam: lambda, weight of the denoised image relative to the data.
         zeta: share of fresh noise between levels, 0 to 1.
+
+    Raises:
+        ValueError: if lam is not positive or zeta is not between 0 and 1.
     """
 
     name = "diffpir"
     reference = "Zhu et al. (2023), arXiv:2305.08995, algorithm 1"
-    failure = "half the variance, of data lam times as noisy (zeta 1): it maximises and does not sample"
-    exact_for = "the prior where there are no data (zeta 0), as the steps grow"
+    failure = "maximises instead of sampling: half the variance, for data lam times noisier (zeta 1)"
+    exact_for = "the prior, if there are no data (zeta 0), in the limit of many steps"
 
     def __init__(self, *, lam: float = 8.0, zeta: float = 1.0, **options):
         super().__init__(**options)
@@ -60,6 +63,6 @@ class DiffPIR(Sampler):
         return self.restore(x, sigmas[-1])
 
     def restore(self, x: Tensor, sigma: float) -> Tensor:
-        """The proximal step from the denoised image, shape of x = `(B, D)`."""
+        """The proximal step from the denoised image, shape of x, `(B, D)`."""
         D, c = self.prior.denoise(x, sigma), sigma**2 / self.lam
         return D + c * self.likelihood_score(D, c)

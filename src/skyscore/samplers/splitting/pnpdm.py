@@ -1,27 +1,28 @@
 r"""Plug-and-play diffusion models (PnP-DM): a split Gibbs sampler.
 
-Samples :math:`\pi(x, z) \propto p(y \mid z) \, p(x) \, N(x; z, \rho^2)` by turns,
+It samples :math:`\pi(x, z) \propto p(y \mid z) \, p(x) \, N(x; z, \rho^2)` by alternating two draws,
 
 .. math::
     z \mid x \sim N(m, \Lambda^{-1}), \quad \Lambda = A^\top \Sigma^{-1} A + \rho^{-2}, \quad
     m = \Lambda^{-1} (A^\top \Sigma^{-1} y + x / \rho^2); \qquad
     x \mid z \sim p(x_0 \mid x_\rho = z)
 
-the second by the reverse SDE of the prior from level rho, started at z. With rho lowered from `rho_max` to `rho_min`,
-x ends at the exact posterior of data whose noise is :math:`\Sigma + \rho_\mathrm{min}^2 A A^\top`: right as rho_min
-goes to zero and the turns per level to infinity (mixing takes of order rho^-2 turns).
+The second draw is the reverse SDE of the prior from level rho, started at z. While rho falls from `rho_max` to
+`rho_min`, x converges to the exact posterior of data whose noise is :math:`\Sigma + \rho_\mathrm{min}^2 A A^\top`.
+The result is right as rho_min goes to zero and the number of turns per level to infinity (mixing takes of order
+rho^-2 turns).
 
-`matched` takes that broadening out of the noise beforehand: z is given data of the noise
-:math:`\Sigma - \rho^2 A A^\top`, along a singular vector of the whitened operator the variance
-:math:`s^{-2} - \rho^2`, so that x has the exact posterior at any :math:`\rho < 1 / s_\mathrm{max}` (a sharper direction
-is given a thousandth of rho^2 and stays broader, until rho has fallen below it). Where the noise is as large as the
-prior's own small scales, as in maps of convergence, rho may then stay as large, and chains mix in a few turns. Not in
-the papers.
+`matched` subtracts that broadening from the noise beforehand: z is drawn given data with the noise
+:math:`\Sigma - \rho^2 A A^\top`, which has the variance :math:`s^{-2} - \rho^2` along a singular vector of the
+whitened operator. Then x has the exact posterior at any :math:`\rho < 1 / s_\mathrm{max}`. A direction with smaller
+noise than rho gets a thousandth of rho^2 and stays too broad until rho has fallen below its noise. Where the noise
+is as large as the prior's own small scales, as in convergence maps, rho can stay that large, and chains mix in a few
+turns. This variant is not in the papers.
 
 References: Wu et al. (2024), arXiv:2405.18782, and its code; Coeurdoux et al. (2023), arXiv:2304.11134;
-Xu & Chi (2024), "DPnP", arXiv:2403.17042. Deviations: few evaluations in a reverse run, with a step rule of its own
-(theirs: Euler's, on that part of a schedule of 100 levels that lies below rho); one sample from each chain (theirs: 20
-from the last 60 of its 100 turns); `matched`.
+Xu & Chi (2024), "DPnP", arXiv:2403.17042. Deviations: few evaluations in a reverse run, with its own step rule
+(theirs: Euler steps on the part below rho of a schedule of 100 levels); one sample from each chain (theirs: 20 from
+the last 60 of its 100 turns); `matched`.
 """
 
 from __future__ import annotations
@@ -37,26 +38,25 @@ __all__ = ["PnPDM"]
 
 
 class PnPDM(Sampler):
-    """Creates the sampler.
+    """The PnP-DM sampler.
 
     Arguments:
-        steps: evaluations in all: turns x inner.
-        inner: evaluations per reverse run of the prior, at least 3; what they keep of the variance of x | z is said
-            at :func:`skyscore.diffusion.schedule.short`.
-        rho_max, rho_min: coupling of the first and the last turns; `None` takes the levels of the base class,
-            rho_max = sigma_max / 5 and rho_min = 0.3 times the smallest noise (in units of the image).
-        matched: whether the coupling is taken out of the noise; rho_min is then 0.9 times the smallest noise by
+        steps: total number of evaluations: turns x inner.
+        inner: evaluations per reverse run of the prior, at least 3; :func:`skyscore.diffusion.schedule.short` gives
+            the fraction of the variance of x | z that they keep.
+        rho_max, rho_min: coupling of the first and of the last turns, in prior units. By default rho_max = sigma_max
+            / 5, and rho_min = 0.3 times the smallest noise (in units of the image).
+        matched: whether to subtract the coupling from the noise; rho_min is then 0.9 times the smallest noise by
             default.
         hold: share of the turns that are spent at rho_min.
-        correctors, tau: Langevin steps of the prior at the end of each reverse run, and their size.
+        correctors: Langevin steps of the prior at the end of each reverse run.
+        tau: size of a Langevin step, in units of sigma^2.
     """
 
     name = "pnpdm"
     reference = "Wu et al. (2024), arXiv:2405.18782"
-    failure = (
-        "too wide by rho_min^2; mixes slowly, in of order 1 / rho_min^2 turns, so modes keep wrong weights"
-    )
-    exact_for = "any prior, as rho_min goes to 0 and the turns to infinity"
+    failure = "too wide by rho_min^2; mixing takes about 1 / rho_min^2 turns, so modes keep wrong weights"
+    exact_for = "any prior, in the limit rho_min -> 0 and infinitely many turns"
 
     def __init__(
         self,
@@ -91,14 +91,14 @@ class PnPDM(Sampler):
         return x
 
     def likelihood_step(self, x: Tensor, rho: float) -> Tensor:
-        """z | x: Gaussian, independent along the singular vectors; along the rest N(x, rho^2)."""
+        """Draws z | x, `(B, D)`: Gaussian along each singular vector, N(x, rho^2) in unobserved directions."""
         if self.data is None:
             return self.likelihood.coupled(x, rho, lambda *shape: self.noise(len(x), *shape))
         given = 1 / (self.data.s**-2 - rho**2).clamp_min(1e-3 * rho**2) if self.matched else None
         return self.data_draw(x, rho, given)
 
     def prior_step(self, z: Tensor, rho: float) -> Tensor:
-        """x ~ p(x0 | x_rho = z): the reverse SDE from level rho, then the denoiser."""
+        """Draws x ~ p(x0 | x_rho = z), shape `(B, D)`: the reverse SDE from level rho, then the denoiser."""
         levels = short(self.inner, rho)
         x, D = short_run(self.prior.denoise, z, levels, lambda x: self.noise(len(x)))
         for _ in range(self.correctors):

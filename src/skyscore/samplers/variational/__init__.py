@@ -1,1 +1,1 @@
-"""Samplers that fit a law to the posterior."""
+"""Samplers that fit a parametric distribution to the posterior."""

@@ -1,19 +1,20 @@
-r"""RealNVP, a family of laws that need not be Gaussian: affine couplings on a standard normal.
+r"""RealNVP, a family of distributions that need not be Gaussian: affine couplings of a standard normal.
 
-A coupling scales and shifts one half of the pixels by what it reads from the other half,
+A coupling scales and shifts one half of the pixels by functions of the other half,
 
 .. math:: b' = b \odot e^{\tanh s(a)} + t(a), \qquad a' = a
 
-with s and t from one perceptron of two hidden layers. It is inverted by :math:`b = (b' - t(a)) \odot e^{-\tanh s(a)}`
-and its log determinant is :math:`\sum \tanh s(a)`: a coupling changes no scale by more than a factor e. A block is two
-couplings, one for each half, each behind a scale and a shift of every pixel; after a block pixels are permuted at
-random. With zeros in the last layer of every perceptron the flow starts as the identity, up to order.
+with s and t from one perceptron with two hidden layers. Its inverse is :math:`b = (b' - t(a)) \odot e^{-\tanh s(a)}`
+and its log determinant is :math:`\sum \tanh s(a)`: a coupling changes no scale by more than a factor e. A block has
+two couplings, one for each half, each after a scale and a shift of every pixel; after a block the pixels are
+permuted at random. The last layer of every perceptron starts at zero, so that the flow starts as the identity, up to
+the order of pixels.
 
 References: Dinh et al. (2017), "Density estimation using Real NVP", arXiv:1605.08803; Sun & Bouman
 (2021), "Deep Probabilistic Imaging", arXiv:2010.14462, and Feng et al. (2023), arXiv:2304.11751, whose code has this
-net: couplings, bound of the scale, permutations, an eighth of the pixels as width. Deviations: no batch normalisation
-in the perceptrons, which would make a draw depend on those beside it; a scale and a shift for each pixel (theirs: one
-of each for the image); no softplus at the end (theirs: where images are positive).
+network: couplings, bound of the scale, permutations, a width of an eighth of the pixels. Deviations: no batch
+normalisation in the perceptrons, which would make a draw depend on the others of its batch; a scale and a shift for
+each pixel (theirs: one of each for the image); no softplus at the end (theirs: where images are positive).
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ __all__ = ["Coupling", "RealNVP"]
 
 
 class Coupling:
-    """The second of two halves of D pixels, scaled and shifted by what the first says, behind an affine map of both.
+    """An affine map of D pixels, then a coupling that scales and shifts the second half by functions of the first.
 
     Arguments:
-        D: pixels; the first D // 2 are read and the others changed.
-        width: hidden units.
-        generator: of the first weights.
+        D: number of pixels; the first D // 2 stay fixed in the coupling, the others change.
+        width: number of hidden units.
+        generator: source of the initial weights.
         like: dtype and device.
     """
 
@@ -67,7 +68,7 @@ class Coupling:
         return torch.cat([a, b * s.exp() + t], dim=1), s.sum(1) + self.log_scale.sum()
 
     def inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """What has the image w, and the log determinant of the way back."""
+        """The z with image w, both `(B, D)`, and the log determinant of the inverse, `(B,)`."""
         a, b = w.tensor_split([self.half], dim=1)
         s, t = self.read(a)
         z = torch.cat([a, (b - t) * (-s).exp()], dim=1)
@@ -75,26 +76,26 @@ class Coupling:
 
 
 class RealNVP:
-    """The flow.
+    """The RealNVP flow.
 
     Arguments:
-        D: pixels, at least two.
-        blocks: of two couplings each.
+        D: number of pixels, at least two.
+        blocks: number of blocks, of two couplings each.
         width: hidden units of the perceptrons.
-        generator: of their first weights and of the permutations.
+        generator: source of the initial weights and of the permutations.
         like: dtype and device.
 
     Raises:
-        ValueError: for an image of one pixel, which has no other half.
+        ValueError: for an image of one pixel, which cannot be split into halves.
     """
 
     def __init__(self, D: int, blocks: int, width: int, generator: torch.Generator, like: dict):
         if D < 2:
-            raise ValueError("realnvp: a flow couples pixels, and this image has one only; take family full")
-        #: standard normal numbers behind one draw
+            raise ValueError("realnvp: a flow couples pixels, but this image has only one; use family full")
+        #: number of standard normal numbers per draw
         self.inputs = D
         self.couplings = [Coupling(D, width, generator, like) for _ in range(2 * blocks)]
-        # the halves change places within a block; a block ends in a permutation at random
+        # the halves swap within a block; a block ends with a random permutation
         device = generator.device
         swap = torch.arange(D, device=device).roll(D - D // 2)
         shuffles = [torch.randperm(D, generator=generator, device=device) for _ in range(blocks)]
@@ -102,12 +103,12 @@ class RealNVP:
         self.parameters = list(itertools.chain(*(c.parameters for c in self.couplings)))
 
     def draw(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """w of standard normal z, both `(n, D)`, and from them an unbiased estimate of the entropy in nats."""
+        """w, given standard normal z, both `(n, D)`, and an unbiased estimate of the entropy in nats."""
         w, log_det = self.forward(z)
         return w, 0.5 * self.inputs * (1 + math.log(2 * math.pi)) + log_det.mean()
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """w of standard normal z, `(B, D)`, and log det dw/dz, `(B,)`."""
+        """w, given standard normal z, both `(B, D)`, and log det dw/dz, `(B,)`."""
         total = z.new_zeros(len(z))
         for coupling, order in zip(self.couplings, self.orders, strict=True):
             z, log_det = coupling.forward(z)
@@ -115,7 +116,7 @@ class RealNVP:
         return z, total
 
     def inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """z of w, `(B, D)`, and log det dz/dw, `(B,)`."""
+        """z, given w, both `(B, D)`, and log det dz/dw, `(B,)`."""
         total = w.new_zeros(len(w))
         for coupling, order in zip(self.couplings[::-1], self.orders[::-1], strict=True):
             w, log_det = coupling.inverse(w[:, order.argsort()])

@@ -1,7 +1,7 @@
-r"""The log density of a prior from its denoiser: the probability flow's, and a lower bound.
+r"""The log density of a prior from its denoiser: exactly by the probability flow, or as a lower bound.
 
-With :math:`x_\sigma = x + \sigma \epsilon`, levels from :math:`\sigma_0` to T and :math:`N(\mu, T^2)` for the law at T
-(:math:`\mu` the prior's mean), in variance-exploding coordinates:
+Let :math:`x_\sigma = x + \sigma \epsilon`, with levels from :math:`\sigma_0` to T. The law at T is taken as
+:math:`N(\mu, T^2)`, where :math:`\mu` is the prior's mean. The coordinates are variance exploding.
 
 **The flow.** Along :math:`dx / d \log \sigma = x - D(x, \sigma)`, started at x at the level :math:`\sigma_0`,
 
@@ -9,9 +9,9 @@ With :math:`x_\sigma = x + \sigma \epsilon`, levels from :math:`\sigma_0` to T a
     \log p_{\sigma_0}(x) = \log p_T(x_T)
         + \int \big[ d - \mathrm{tr} \, \partial D / \partial x \big] \, d \log \sigma
 
-with Hutchinson's trace, :math:`E[v^\top J v]` for signs v. It is followed in the coordinates
-:math:`u = (x - \mu) / \sqrt{\sigma^2 + P}`, in which a white prior of variance P stands still, by midpoint steps in
-:math:`\log \sigma`; so :math:`p_T` is taken as :math:`N(\mu, T^2 + P)`.
+with Hutchinson's estimate of the trace, :math:`E[v^\top J v]` for random signs v. The flow is integrated in the
+coordinates :math:`u = (x - \mu) / \sqrt{\sigma^2 + P}`, in which a white prior of variance P is constant, with
+midpoint steps in :math:`\log \sigma`. Therefore :math:`p_T` is taken as :math:`N(\mu, T^2 + P)`.
 
 **The bound.** The evidence lower bound of the reverse SDE becomes
 
@@ -20,9 +20,9 @@ with Hutchinson's trace, :math:`E[v^\top J v]` for signs v. It is followed in th
         - \int_{\sigma_0}^T h(\sigma) \, d \log \sigma, \qquad
     h(\sigma) = E_\epsilon \, \frac{\|D(x_\sigma, \sigma) - x\|^2}{\sigma^2}
 
-where the first three terms hold what the reverse SDE from T begins with and the Gaussian that it ends with, of mean
-:math:`D(x_{\sigma_0})` and variance :math:`\sigma_0^2`. b is below the log density of that generator whatever the
-denoiser, and equal to that of the prior, up to :math:`\sigma_0` and T, for a perfect one.
+The first three terms describe the start of the reverse SDE at T and the Gaussian that it ends with, of mean
+:math:`D(x_{\sigma_0})` and variance :math:`\sigma_0^2`. b is a lower bound of the log density of that generator for
+any denoiser. For a perfect denoiser it equals the log density of the prior, up to :math:`\sigma_0` and T.
 
 References: Song et al. (2021), "Score-Based Generative Modeling through Stochastic Differential Equations",
 arXiv:2011.13456, appendix D.2 (the flow); Song et al. (2021), "Maximum Likelihood Training of Score-Based Diffusion
@@ -52,15 +52,15 @@ def bound_term(
     top: float,
     u: float,
 ) -> Tensor:
-    """b(x) from one noise level: its mean over u, uniform in (0, 1), and over the noise is b(x).
+    """An estimate of b(x) from one noise level; its mean over u, uniform in (0, 1), and over the noise is b(x).
 
     Arguments:
-        denoise: (x, sigma) -> E[x0 | x].
+        denoise: function (x, sigma) -> E[x0 | x].
         x: images `(B, D)`; the result can be differentiated with respect to them.
-        noise: n -> standard normal noise `(n, D)`.
-        mean: of the prior, `(1, D)`.
+        noise: function n -> standard normal noise `(n, D)`.
+        mean: mean of the prior, `(1, D)`.
         low, top: sigma_0 and T.
-        u: quantile of the level; the first 1/2 of 1/2 + log T / sigma_0 is all at the last level.
+        u: quantile of the level; the first 1/2 of the total length 1/2 + log T / sigma_0 is at the last level.
 
     Returns:
         estimate of b, shape `(B,)`, in nats.
@@ -82,17 +82,19 @@ def flow_log_density(
     variance: float,
     evaluations: int,
 ) -> Tensor:
-    """log p_low(x) of the probability flow, by `evaluations` // 2 midpoint steps.
+    """log p_low(x) of the probability flow, with `evaluations` // 2 midpoint steps.
 
     Arguments:
-        denoise: (x, sigma) -> E[x0 | x], differentiable.
+        denoise: differentiable function (x, sigma) -> E[x0 | x].
         x: images `(B, D)`; the result can be differentiated with respect to them.
-        probe: random signs `(B, D)` of the trace; in one dimension the trace is exact.
-        mean, variance: of the prior, `(1, D)` and per pixel: the flow of that white prior takes no steps.
+        probe: random signs `(B, D)` for the trace; in one dimension the trace is exact.
+        mean: mean of the prior, `(1, D)`.
         low, top: first and last level.
+        variance: P, variance of the prior per pixel; the flow of a white prior of this variance has no error.
+        evaluations: evaluations of the denoiser, two per step.
 
     Returns:
-        shape `(B,)`, in nats.
+        log density, shape `(B,)`, in nats.
     """
     D = x.shape[1]
 
@@ -105,7 +107,7 @@ def flow_log_density(
         return (x - y) / width - sigma**2 / width**2 * u, x, y
 
     def divergence(x: Tensor, y: Tensor, log_sigma: float) -> Tensor:
-        """Of the flow, beyond that of the white prior."""
+        """Divergence of the flow, relative to that of the white prior."""
         trace = (torch.autograd.grad((y * probe).sum(), x, create_graph=True)[0] * probe).sum(1)
         return D * variance / (math.exp(2 * log_sigma) + variance) - trace
 
@@ -114,12 +116,12 @@ def flow_log_density(
         steps = max(evaluations // 2, 1)
         h = math.log(top / low) / steps
         u = (x - mean) / math.sqrt(low**2 + variance)
-        gained = 0.0
+        gained: Tensor | float = 0.0
         for i in range(steps):
             at = math.log(low) + i * h
             middle = u + 0.5 * h * flow(u, at)[0]
-            du, *pair = flow(middle, at + 0.5 * h)
-            u, gained = u + h * du, gained + h * divergence(*pair, at + 0.5 * h)
-    # log det of the white prior's part, and the law at the top in units of u
+            du, x_h, y_h = flow(middle, at + 0.5 * h)
+            u, gained = u + h * du, gained + h * divergence(x_h, y_h, at + 0.5 * h)
+    # log determinant of the white prior's flow, and the law at T in units of u
     width = 0.5 * D * math.log(2 * math.pi * (low**2 + variance))
     return -0.5 * u.square().sum(1) - width + gained

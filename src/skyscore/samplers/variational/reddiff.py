@@ -1,31 +1,32 @@
 r"""Regularisation by denoising with diffusion (RED-diff).
 
-Variational inference with a point: each sample is an image :math:`\mu` of its own that descends
+Variational inference with a point: each sample is a separate image :math:`\mu` that minimises
 
 .. math::
     \tfrac12 \|\Sigma^{-1/2} (y - A \mu)\|^2 + E_{\sigma, \epsilon} \big[ \lambda_\sigma \,
         \mathrm{sg}[\hat\epsilon(x_\sigma) - \epsilon]^\top \mu \big], \quad
     x_\sigma = \mu + \sigma \epsilon, \quad \hat\epsilon = \frac{x_\sigma - D(x_\sigma)}{\sigma}
 
-(sg: held fixed), so that the prior pulls with :math:`\lambda_\sigma (\mu - D(x_\sigma)) / \sigma`: one evaluation a
-step and no derivative of the network. The paper's weight is :math:`\lambda_\sigma = \lambda / \mathrm{SNR}`, in
-variance-exploding coordinates :math:`\lambda \sigma`. Levels fall from step to step, or are drawn at random.
+by gradient descent (sg: held fixed). The prior pulls with :math:`\lambda_\sigma (\mu - D(x_\sigma)) / \sigma`, which
+costs one evaluation per step and no derivative of the network. The paper's weight is
+:math:`\lambda_\sigma = \lambda / \mathrm{SNR}`, which is :math:`\lambda \sigma` in variance-exploding coordinates.
+The levels fall from step to step, or are drawn at random.
 
-For a prior N(m, C) and levels drawn at random every :math:`\mu` ends at one point, that of a prior precision
+For a prior N(m, C) and random levels every :math:`\mu` ends at the same point, that of a prior precision
 
 .. math::
     \Lambda = E_\sigma \big[ \lambda_\sigma \, \sigma \, (C + \sigma^2)^{-1} \big], \qquad
     \mu_* = m + (\Lambda + A^\top \Sigma^{-1} A)^{-1} A^\top \Sigma^{-1} (y - A m)
 
-up to the noise of the steps (tested). No weight makes :math:`\Lambda = C^{-1}` for every C: it is not the posterior's
-mean, nor its maximum.
+up to the noise of the steps (tested). No weight makes :math:`\Lambda = C^{-1}` for every C: the point is neither the
+posterior's mean nor its maximum.
 
-Known failure: mode seeking. The samples have no posterior spread at all, what they have is the noise of the optimiser;
-with falling levels the pull of the prior ends last, and sharp data are fitted with their noise.
+Known failure: mode seeking. The samples have no posterior spread; their spread is the noise of the optimiser. With
+falling levels the pull of the prior vanishes at the end, and data with high S/N are fitted with their noise.
 
 Reference: Mardani et al. (2023), "A Variational Perspective on Solving Inverse Problems with Diffusion Models",
-arXiv:2305.04391, algorithm 1; their code for the weights. Deviations: variance-exploding coordinates; the data term is
-the likelihood's (theirs is a mean square with a weight); the start is the pseudo-inverse damped by the first level.
+arXiv:2305.04391, algorithm 1; their code for the weights. Deviations: variance-exploding coordinates; the data term
+is the likelihood's (theirs is a weighted mean square); the start is the pseudo-inverse damped by the first level.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from skyscore.samplers.base import Sampler
 
 __all__ = ["REDDiff"]
 
-# of 1 / SNR = sigma, as in the paper's code
+# functions of 1 / SNR = sigma, as in the paper's code
 WEIGHTS = {
     "linear": lambda s: s,
     "sqrt": lambda s: s**0.5,
@@ -50,20 +51,24 @@ WEIGHTS = {
 
 
 class REDDiff(Sampler):
-    """Creates the sampler.
+    """The RED-diff sampler.
 
     Arguments:
-        steps: steps of the optimiser, one evaluation each; the paper takes 1,000.
+        steps: steps of the optimiser, with one evaluation each; the paper uses 1,000.
         lam: lambda, the weight of the prior.
-        weight: how it goes with sigma: "linear", "sqrt", "square", "log", "trunc_linear", "power2over3" or "const".
-        order: "descending" levels, or "random" ones.
-        lr: step of the optimiser (Adam, betas 0.9 and 0.99), in prior units.
-        sigma_x0: standard deviation of x0 around mu.
+        weight: dependence of the weight on sigma: "linear", "sqrt", "square", "log", "trunc_linear", "power2over3" or
+            "const".
+        order: "descending" or "random" levels.
+        lr: learning rate of the optimiser (Adam, betas 0.9 and 0.99), in prior units.
+        sigma_x0: standard deviation of x0 around mu, in prior units.
+
+    Raises:
+        ValueError: for an unknown weight or order, or an option outside its range.
     """
 
     name = "reddiff"
     reference = "Mardani et al. (2023), arXiv:2305.04391"
-    failure = "mode seeking: samples without a posterior spread"
+    failure = "mode seeking: the samples have no posterior spread"
 
     def __init__(
         self,
@@ -89,7 +94,7 @@ class REDDiff(Sampler):
         levels = torch.tensor(sigmas, dtype=torch.float64)
         pull = (self.lam * WEIGHTS[self.weight](levels)).tolist()
         order = torch.arange(len(sigmas))
-        if self.order == "random":  # the same for all observations that may share a batch
+        if self.order == "random":  # the same for all observations of a batch
             order = torch.randint(
                 len(sigmas), (len(sigmas),), generator=self.probes, device=self.probes.device
             )

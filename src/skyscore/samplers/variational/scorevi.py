@@ -1,40 +1,40 @@
-r"""Variational inference with a score prior: the exact density, or the surrogate bound.
+r"""Variational inference with a score prior: with the exact log density, or with a surrogate bound.
 
-A law q is fitted to the posterior by descending the Kullback-Leibler divergence
+A distribution q is fitted to the posterior by minimising the Kullback-Leibler divergence
 
 .. math:: KL = E_{x \sim q} \big[ \tfrac12 \|\Sigma^{-1/2} (y - A x)\|^2 - \log p(x) \big] - H[q]
 
-and the samples are draws of it. The prior's log density is one of (:mod:`skyscore.samplers.variational.log_density`)
+and the samples are draws of q. The prior's log density is one of (:mod:`skyscore.samplers.variational.log_density`)
 
-- `prior_term="surrogate"`: its evidence lower bound b(x), at one random noise level a step (Feng & Bouman 2024);
-- `prior_term="ode"`: the probability flow's own, by Hutchinson's trace and through all steps of the flow (Feng et al.
-  2023). A step of the optimiser costs `flow_steps` evaluations and, for each two of them, 5 vector-Jacobian products:
-  one of the trace, two back through the denoiser and two through the trace.
+- `prior_term="surrogate"`: its evidence lower bound b(x), at one random noise level per step (Feng & Bouman 2024);
+- `prior_term="ode"`: that of the probability flow, with Hutchinson's trace and through all steps of the flow (Feng et
+  al. 2023). A step of the optimiser costs `flow_steps` evaluations and, for each two of them, 5 vector-Jacobian
+  products: one for the trace, two back through the denoiser and two through the trace.
 
-q is :math:`x = m_0 + S_0^{1/2} w` with :math:`N(m_0, S_0)` the posterior of a white prior, of the prior's mean
-variance, where it starts, and w of one of three families (:mod:`skyscore.samplers.variational.families`,
-:mod:`skyscore.samplers.variational.flows`)
+q is the distribution of :math:`x = m_0 + S_0^{1/2} w`. Here :math:`N(m_0, S_0)`, the starting point, is the
+posterior of a white prior with the prior's mean variance, and w belongs to one of three families
+(:mod:`skyscore.samplers.variational.families`, :mod:`skyscore.samplers.variational.flows`):
 
-- `family="full"`: Gaussian, with a triangle for its covariance;
-- `family="low-rank"`: Gaussian, a diagonal plus `rank` columns;
-- `family="realnvp"`: a flow of affine couplings, as the papers have it, which need not be Gaussian; its own arithmetic
-  is not in the evaluations that are counted, which are the denoiser's.
+- `family="full"`: Gaussian, with a triangular factor of its covariance;
+- `family="low-rank"`: Gaussian, with a diagonal plus `rank` columns;
+- `family="realnvp"`: a flow of affine couplings, as in the papers, which need not be Gaussian. Its own arithmetic is
+  not part of the counted evaluations, which are those of the denoiser.
 
-For a Gaussian prior and a perfect denoiser both densities are exact and the full family ends at the posterior (tested),
-up to the blur of the last level, :math:`p_{\sigma_\mathrm{min}}` in place of p, and the noise of the steps. The flow
-comes close to bent posteriors and to modes that are not far apart, where no Gaussian does (tested), but learns slowly:
-on the 64 pixels of the exact benchmark it is behind the full Gaussian after a thousand steps where the posterior has
-one mode, and where it has several either may be ahead. So a Gaussian is the default.
+For a Gaussian prior and a perfect denoiser both densities are exact and the full family converges to the posterior
+(tested), up to the blur of the last level, :math:`p_{\sigma_\mathrm{min}}` in place of p, and the noise of the steps.
+The flow fits curved posteriors, and modes that are not far apart, better than any Gaussian (tested), but learns
+slowly: on the 64 pixels of the exact benchmark it is worse than the full Gaussian after a thousand steps if the
+posterior has one mode; if it has several, either can be better. A Gaussian is therefore the default.
 
-Known failure: the family. The divergence is reverse: of modes that are far apart every family here keeps one, whatever
-the number of steps; a Gaussian is too narrow on a posterior that is none. Where the denoiser is no perfect one b has a
-gap, which favours images that the denoiser likes.
+Known failure: the family. The divergence is reverse: of modes that are far apart every family here keeps one, for any
+number of steps. A Gaussian is too narrow for a posterior that is not Gaussian. For an imperfect denoiser b has a gap,
+which favours images that the denoiser prefers.
 
 References: Feng et al. (2023), "Score-Based Diffusion Models as Principled Priors for Inverse Imaging",
 arXiv:2304.11751; Feng & Bouman (2024), "Variational Bayesian Imaging with an Efficient Surrogate Score-based
 Prior", arXiv:2309.01949; their code for the bound's last level and the flow. Deviations: variance-exploding
-coordinates; Gaussians with correlations (theirs: RealNVP of 32 blocks, or a diagonal Gaussian); the start; a step size
-that falls to zero (theirs: rises to 1e-5, gradients clipped); hundreds of steps (theirs: 20,000).
+coordinates; Gaussians with correlations (theirs: RealNVP of 32 blocks, or a diagonal Gaussian); the start; a step
+size that falls to zero (theirs: rises to 1e-5, gradients clipped); hundreds of steps (theirs: 20,000).
 """
 
 from __future__ import annotations
@@ -53,33 +53,38 @@ from .log_density import bound_term, flow_log_density
 __all__ = ["ScoreVI"]
 
 FAMILIES = ("full", "low-rank", "realnvp")
-LEAST_WIDTH = 64  # hidden units of a small image
-FULL_LIMIT = 256  # pixels up to which L is a full triangle by default
+LEAST_WIDTH = 64  # smallest default number of hidden units
+FULL_LIMIT = 256  # largest number of pixels for which the default L is a full triangle
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class ScoreVI(Sampler):
-    """Creates the sampler.
+    """The variational sampler with a score prior.
 
     Arguments:
-        steps: evaluations in all per image of a step; with the surrogate, steps of the optimiser.
-        prior_term: "surrogate" or "ode", see above.
-        family: "full", "low-rank" or "realnvp"; by default the first up to 256 pixels, then the second.
+        steps: total number of evaluations per image of an optimiser step; with the surrogate, steps of the optimiser.
+        prior_term: "surrogate" or "ode", see the module.
+        family: "full", "low-rank" or "realnvp"; by default "full" up to 256 pixels, "low-rank" above.
         rank: columns beside the diagonal of "low-rank"; 0 for a diagonal Gaussian.
-        draws: images per step of the optimiser; as many as samples by default, so that `steps` is what each one costs.
-        flow_steps: evaluations of a flow, two for each of its steps, if prior_term is "ode".
-        blocks: of "realnvp", two couplings each.
+        draws: images per step of the optimiser; by default the number of samples, so that `steps` is the cost of each
+            sample.
+        flow_steps: evaluations of a flow, two per step of the flow, if prior_term is "ode".
+        blocks: blocks of "realnvp", of two couplings each.
         width: hidden units of "realnvp"; by default an eighth of the pixels, at least 64.
-        lr: step size at the start (Adam); by default 0.05 for a Gaussian, in units of the start's standard deviations,
-            and for the weights of "realnvp" 0.04 over the root of the number of pixels, at most 0.01.
+        lr: initial learning rate (Adam). By default 0.05 for a Gaussian, in units of the initial standard
+            deviations; for the weights of "realnvp" 0.04 divided by the square root of the number of pixels, at most
+            0.01.
+
+    Raises:
+        ValueError: for an unknown prior_term or family, or an option outside its range.
     """
 
     name = "scorevi"
     reference = "Feng et al. (2023), arXiv:2304.11751; Feng & Bouman (2024), arXiv:2309.01949"
-    failure = "reverse divergence: one mode, too narrow where the family does not hold the posterior"
+    failure = "keeps one of several distant modes; too narrow if the posterior is outside the family"
     needs_vjp = True
     joint = False
-    exact_for = "Gaussian priors, as the steps go to infinity"
+    exact_for = "Gaussian priors, in the limit of many steps"
 
     def __init__(
         self,
@@ -131,12 +136,12 @@ class ScoreVI(Sampler):
             for i in self.bar(range(iterations)):
                 w, entropy = q.draw(self.noise(draws, q.inputs))
                 x = self.origin.image(w)
-                # levels of a low-discrepancy sequence: all of them are visited evenly, in any number of steps
+                # levels from a low-discrepancy sequence: evenly spread for any number of steps
                 term = self.flow_term(x) if ode else self.surrogate_term(x, (offset + i * GOLDEN) % 1)
                 misfit = 0.5 * (self.data.d - self.data.s * (x @ self.data.V)).square().sum(1)
                 loss = (misfit - term).mean() - entropy - self.origin.log_det
                 trail.append(loss.detach())
-                # the parameters of q alone: a network in the graph keeps its own gradients clean
+                # gradients of the parameters of q only: the network in the graph accumulates none
                 gradients = torch.autograd.grad(loss, q.parameters)
                 for parameter, gradient in zip(q.parameters, gradients, strict=True):
                     parameter.grad = gradient
@@ -155,16 +160,16 @@ class ScoreVI(Sampler):
         return Gaussian(self.dim, None if family == "full" else self.rank, self.probes, self.like)
 
     def step(self, family: str) -> float:
-        """The default step size; larger ones let flows of a thousand pixels end far from the posterior."""
+        """The default learning rate; with larger ones, flows of a thousand pixels end far from the posterior."""
         return min(0.04 / math.sqrt(self.dim), 0.01) if family == "realnvp" else 0.05
 
     def surrogate_term(self, x: Tensor, u: float) -> Tensor:
-        """An estimate of b(x), `(B,)`, from the level at the quantile u."""
+        """An estimate of b(x), `(B,)`, in nats, from the noise level at the quantile u."""
         self.prior.nvjp += len(x)
         return bound_term(self.prior.denoise_in_graph, x, self.noise, self.centre, self.low, self.top, u)
 
     def flow_term(self, x: Tensor) -> Tensor:
-        """log p(x), `(B,)`, with one probe of the trace."""
+        """log p(x), `(B,)`, in nats, with one probe of the trace."""
         before = self.prior.nfe
         value = flow_log_density(
             self.prior.denoise_in_graph,
