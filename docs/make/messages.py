@@ -1,6 +1,6 @@
-"""Every message that ends a job on an input it cannot use, listed in docs/troubleshooting.md: `make docs` writes it.
+"""Every message that ends a job because of an input that cannot be used: docs/reference/messages.md.
 
-They are read from the source text, so that the list is complete; a test fails when it is stale.
+They are read from the source text, so that the list is complete.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["listed", "marked", "template"]
+__all__ = ["THEMES", "listed", "template"]
 
-SOURCE = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RAISED = ("InputError", "MissingFiles")
-BEGIN, END = "<!-- messages: made by `make docs` -->", "<!-- end of messages -->"
-THEMES = {  # by where in src/ they are raised; the first that fits
+THEMES = {  # heading by the place in the tree where a message is raised; the first place that fits
     "src/skyscore/io/download.py": "Downloads",
-    "skyscore/io/": "Files",
-    "skyscore/problems/lens": "Lenses",
-    "skyscore/problems/hst": "HST",
-    "skyscore/problems/kappa": "Convergence",
-    "skyscore/problems/": "Radio",
-    "skyscore/priors/": "Priors and their weights",
-    "skyscore/simulate/": "Training sets",
-    "": "Jobs",
+    "src/skyscore/io/": "Files",
+    "src/skyscore/sky/": "Sky coordinates and frames",
+    "src/skyscore/problems/lens/": "Lens images",
+    "src/skyscore/problems/hst/": "Images to deconvolve",
+    "src/skyscore/problems/kappa/": "Shear catalogues and maps",
+    "src/skyscore/problems/radio/": "Visibilities",
+    "src/skyscore/problems/": "Any observation",
+    "src/skyscore/priors/": "Priors and their weights",
+    "src/skyscore/simulate/": "Training sets",
+    "src/skyscore/baselines/": "Classical baselines",
+    "src/skyscore/": "Other parts of the library",
+    "src/scripts/": "Jobs of the workflow",
 }
 
 
@@ -47,6 +50,8 @@ def filled_with(value: ast.expr) -> str:
             return name
         case ast.Subscript(value=ast.Name(id=("files" | "name"))):
             return "file"
+        case ast.Subscript(value=ast.Name(id=("s" | "settings")), slice=ast.Name()):
+            return "setting"
         case ast.Subscript(slice=ast.Constant(value=str(key))):
             return key
         case ast.Call(func=ast.Name(id="remedy")):
@@ -59,13 +64,19 @@ def filled_with(value: ast.expr) -> str:
 
 
 def raised(path: Path) -> Iterator[str]:
-    """Templates of what a module raises on an input."""
+    """Templates of the messages that a module raises about an input."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
             name = ast.unparse(node.exc.func).rpartition(".")[2]
             text = template(node.exc.args[0])
-            if name in RAISED and re.sub("<.*?>", "", text).strip(" :;"):  # more than what another error said
+            if name in RAISED and re.sub("<.*?>", "", text).strip(" :;"):  # more than another error's text
                 yield " ".join(text.split())
+
+
+def theme(path: Path) -> str:
+    """The heading under which the messages of a module are listed."""
+    name = path.relative_to(ROOT).as_posix()
+    return next(heading for start, heading in THEMES.items() if name.startswith(start))
 
 
 def code(text: str) -> str:
@@ -74,28 +85,15 @@ def code(text: str) -> str:
 
 
 def listed() -> str:
-    """The messages as Markdown, by theme."""
-    found: dict[str, list[str]] = {theme: [] for theme in THEMES.values()}
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).as_posix()
-        theme = next(theme for start, theme in THEMES.items() if name.startswith(start))
-        found[theme] += sorted(set(raised(path)) - set(found[theme]))
+    """All messages as Markdown, by theme."""
+    found: dict[str, list[str]] = {heading: [] for heading in THEMES.values()}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        if texts := sorted(set(raised(path))):
+            own = found[theme(path)]
+            own += [text for text in texts if text not in own]
     parts = [
-        f"**{theme}**\n\n" + "\n".join(f"* {code(text)}" for text in texts)
-        for theme, texts in found.items()
+        f"## {heading}\n\n" + "\n".join(f"* {code(text)}" for text in texts)
+        for heading, texts in found.items()
         if texts
     ]
     return "\n\n".join(parts)
-
-
-def marked(text: str, content: str, begin: str, end: str) -> str:
-    """The text with `content` in place of what stands between two marks.
-
-    Raises:
-        ValueError: the marks are not there.
-    """
-    head, first, rest = text.partition(begin)
-    _, last, tail = rest.partition(end)
-    if not (first and last):
-        raise ValueError(f"no {begin} ... {end} to write between")
-    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"

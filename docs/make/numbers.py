@@ -1,11 +1,12 @@
-"""Numbers in the documentation, filled from runs: `python -m docs.make.numbers` (or `make docs`).
+"""Numbers in the documentation, filled from recorded runs.
 
-A number in README.md or docs/*.md stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the
-record it comes from, its key there, its format. Records are flat JSON files in docs/results/, copies of the
-numbers.json of a run (beside them their provenance), results/bench.json, the sizes in config/datasets.tsv (record
-`datasets`) and what was written into the files of weights/ as they were trained (record `weights`). Nothing is typed
-twice: a test fails if a text and its record differ. The gallery, the list of messages, the graph of the rules and the
-table of samplers are made anew as well.
+A number in a page stands between two comments, `<!-- demo:lens/mmps/chi2_dof:.2f -->1.03<!-- -->`: the record it comes
+from, its key there, and its format. The format is that of Python, or `yes`, which writes "yes" or "no".
+
+Records are flat JSON files in docs/results/: copies of the numbers.json of a run with its provenance. Three more are
+read where they lie: results/bench.json (`bench`), the sizes in config/datasets.tsv (`datasets`), and what was written
+into the files of weights/ when they were trained (`weights`). A number is typed nowhere: a test fails if a page and its
+record differ.
 """
 
 from __future__ import annotations
@@ -14,27 +15,58 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import safe_open
 
-from docs.make import gallery, messages, rule_graph
 from skyscore.config.datasets import read_table
-from skyscore.report import tables
 
-__all__ = ["filled", "gather", "records"]
+from . import gallery
+
+__all__ = ["effort", "filled", "flat", "gather", "marks", "records", "trainings"]
 
 ROOT = Path(__file__).resolve().parents[2]
 QUOTE = re.compile(r"(<!-- (?P<record>\w+):(?P<key>[^: ]+):(?P<format>\S+) -->)(?P<text>.*?)(<!-- -->)")
 ORIGIN = ("git_revision", "git_dirty", "config_hash", "seed", "date", "versions", "hardware")
 
 
-def texts(root: Path = ROOT) -> list[Path]:
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+# ---------------------------------------------------------------------------- from records to text
+
+
+def written(number: float, form: str) -> str:
+    """The number in a format of Python, or as "yes" or "no" in the format `yes`."""
+    return ("yes" if number else "no") if form == "yes" else format(number, form)
+
+
+def filled(text: str, known: Mapping[str, Mapping[str, float]]) -> str:
+    """The text with every quoted number as its record has it.
+
+    Raises:
+        KeyError: for a number that no record holds.
+    """
+
+    def number(match: re.Match) -> str:
+        name, key = match["record"], match["key"]
+        if key not in known.get(name, {}):
+            raise KeyError(
+                f"{name}:{key} is quoted, but docs/results/{name}.json does not hold it; run it again"
+            )
+        return f"{match[1]}{written(known[name][key], match['format'])}{match[6]}"
+
+    return QUOTE.sub(number, text)
+
+
+def marks(text: str) -> str:
+    """The text with each `[[record:key:format]]` as the two comments between which its number goes."""
+    return re.sub(r"\[\[(.+?)\]\]", r"<!-- \1 --><!-- -->", text)
+
+
+# ---------------------------------------------------------------------------- what is recorded
 
 
 def flat(node: dict, path: str = "") -> dict[str, float]:
-    """Nested numbers as one flat dictionary with keys joined by slashes."""
+    """Nested numbers as one flat dictionary, keys joined by slashes."""
     found: dict[str, float] = {}
     for key, value in node.items():
         if isinstance(value, dict) and key != "provenance":
@@ -45,14 +77,14 @@ def flat(node: dict, path: str = "") -> dict[str, float]:
 
 
 def downloads(root: Path = ROOT) -> dict[str, float]:
-    """What the table of data sets amounts to: `files` that a job fetches by itself, and their `megabytes`."""
+    """The files that a job downloads by itself: how many `files`, how many `megabytes`."""
     table = read_table(root / "config" / "datasets.tsv", "config/datasets.tsv")
     sizes = [row["bytes"] for row in table if row["fetch"] == "auto"]
     return {"files": len(sizes), "megabytes": sum(sizes) / 1e6}
 
 
 def trainings(root: Path = ROOT) -> dict[str, float]:
-    """For each file of weights: `hours` of its training, on the processor that made it, `steps` and last `loss`."""
+    """For each file of weights: `hours` of its training on the processor that made it, `steps`, and last `loss`."""
     found: dict[str, float] = {}
     for path in sorted((root / "weights").glob("*.safetensors")):
         with safe_open(path, "np") as weights:
@@ -73,29 +105,16 @@ def records(root: Path = ROOT) -> dict[str, dict[str, float]]:
     return found | {"datasets": downloads(root), "weights": trainings(root)}
 
 
-def filled(text: str, known: dict[str, dict[str, float]]) -> str:
-    """The text with each quoted number as its record has it.
-
-    Raises:
-        KeyError: for a number that no record holds.
-    """
-
-    def number(match: re.Match) -> str:
-        name, key = match["record"], match["key"]
-        if key not in known.get(name, {}):
-            raise KeyError(
-                f"{name}:{key} is quoted, but docs/results/{name}.json does not hold it; run it again"
-            )
-        return f"{match[1]}{known[name][key]:{match['format']}}{match[6]}"
-
-    return QUOTE.sub(number, text)
+# ---------------------------------------------------------------------------- from runs to records
 
 
 def effort(root: Path, name: str) -> dict[str, float]:
-    """What a run took, where it was made: `run/minutes`, and for each rule seconds and memory of its largest job.
+    """What a run took, read where it was made: `run/minutes`, and for each rule the seconds and memory of its largest
+    job.
 
-    The minutes are from the start of the first job to the end of the last, as Snakemake remembers them: a job done
-    again later, or a pause, makes them more, never fewer. `run/<rule>/s` and `run/<rule>/mb` are from its benchmarks.
+    The minutes run from the start of the first job to the end of the last, as Snakemake remembers them. A job that was
+    repeated later, or a pause, makes them more, never fewer. `run/<rule>/s` and `run/<rule>/mb` come from the
+    benchmarks of the run.
     """
     jobs = (json.loads(path.read_text()) for path in (root / ".snakemake" / "metadata").glob("*"))
     own = [job for job in jobs if any(f"results/{name}/" in path for path in job["log"])]
@@ -115,7 +134,7 @@ def effort(root: Path, name: str) -> dict[str, float]:
 
 
 def gather(root: Path = ROOT) -> None:
-    """Copies numbers, provenance, effort and pictures of the runs that are there into docs/."""
+    """Copies numbers, provenance, effort and pictures of the runs in results/ into docs/."""
     for source in sorted((root / "results").glob("*/numbers.json")):
         name = source.parent.name
         if name == "test":
@@ -132,34 +151,8 @@ def gather(root: Path = ROOT) -> None:
 
 
 def record(root: Path, name: str, numbers: dict, origin: dict) -> None:
-    """Writes the numbers of a run, and of its provenance what says where they are from, to docs/results."""
+    """Writes the numbers of a run to docs/results, with the part of its provenance that says where they come from."""
     content = numbers | {"provenance": {key: origin[key] for key in ORIGIN if key in origin}}
     (root / "docs" / "results" / f"{name}.json").write_text(
         json.dumps(content, indent=1, sort_keys=True) + "\n"
     )
-
-
-def made(root: Path = ROOT) -> dict[Path, str]:
-    """Pages with parts made from the source or from what runs left, as they should be but for the numbers."""
-    readme, docs = root / "README.md", root / "docs"
-    trouble, tested = docs / "troubleshooting.md", docs / "validation.md"
-    compared = tables.table(root, records(root)["samplers"])
-    return {
-        docs / "gallery.md": gallery.page(docs / "images"),
-        trouble: messages.marked(trouble.read_text(), messages.listed(), messages.BEGIN, messages.END),
-        tested: messages.marked(tested.read_text(), compared, tables.BEGIN, tables.END),
-        readme: messages.marked(readme.read_text(), rule_graph.graph(root), rule_graph.BEGIN, rule_graph.END),
-    }
-
-
-def main() -> None:
-    gather()
-    known = records()
-    for path, text in made().items():
-        path.write_text(text)
-    for path in texts():
-        path.write_text(filled(path.read_text(), known))
-
-
-if __name__ == "__main__":
-    main()

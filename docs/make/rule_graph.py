@@ -1,20 +1,25 @@
-"""The graph of the rules in README.md, as Snakemake has it: `make docs` writes it.
+"""The graph of the rules, as Snakemake knows it.
 
-Joined from the simulated problems, with their priors trained, and the real ones; rules that draw are one node, and an
-edge that longer ways imply is left out.
+It joins the graphs of two runs: the simulated problems with their priors trained, and the real observations. Rules that
+draw figures are one node. An edge that follows from other edges is left out.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-__all__ = ["drawn", "edges", "graph", "reduced"]
+import networkx as nx
 
-BEGIN, END = "<!-- rules: made by `make docs` -->", "<!-- end of rules -->"
+__all__ = ["chart", "edges", "node", "rules"]
+
+ROOT = Path(__file__).resolve().parents[2]
 RUNS = (("--config", "train=true"), ("--configfile", "config/real.yaml"))
+PARTS = ("Snakefile", "config", "envs", "profiles", "src", "weights", "workflow")
 
 Edge = tuple[str, str]
 
@@ -32,35 +37,31 @@ def edges(text: str) -> set[Edge]:
     return {(a, b) for a, b in found if a and b and a != b}
 
 
-def reduced(found: set[Edge]) -> set[Edge]:
-    """The fewest edges of which the others follow (the graph has no cycle)."""
-    after: dict[str, set[str]] = {}
-    for first, second in found:
-        after.setdefault(first, set()).add(second)
+def rules(root: Path = ROOT) -> nx.DiGraph:
+    """The graph of the workflow at `root`, reduced to the edges of which the others follow.
 
-    def reached(start: str) -> set[str]:
-        return set().union(*({rule} | reached(rule) for rule in after.get(start, ())))
-
-    implied = {(first, far) for first, second in found for far in reached(second)}
-    return found - implied
-
-
-def drawn(found: set[Edge]) -> str:
-    """The edges as a Mermaid chart."""
-    return "\n".join(["```mermaid", "flowchart LR", *(f"    {a} --> {b}" for a, b in sorted(found)), "```"])
-
-
-def graph(root: Path) -> str:
-    """The chart of the workflow at `root`; asks Snakemake, which needs no network for it.
+    Snakemake is asked in an empty folder that links to the workflow, so that no run in `root` is disturbed and no
+    result of one is seen. It needs no network.
 
     Raises:
         RuntimeError: Snakemake could not build the graph.
     """
-    found: set[Edge] = set()
-    for arguments in RUNS:
-        command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js", *arguments]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise RuntimeError(f"snakemake --rulegraph failed: {done.stderr.strip()[-500:]}")
-        found |= edges(done.stdout)
-    return drawn(reduced(found))
+    graph = nx.DiGraph()
+    with tempfile.TemporaryDirectory() as folder:
+        for part in PARTS:
+            os.symlink(root / part, Path(folder, part))
+        for arguments in RUNS:
+            command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js", *arguments]
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            )
+            if done.returncode:
+                raise RuntimeError(f"snakemake --rulegraph failed: {done.stderr.strip()[-500:]}")
+            graph.add_edges_from(edges(done.stdout))
+    return nx.transitive_reduction(graph)
+
+
+def chart(root: Path = ROOT) -> str:
+    """The graph as a Mermaid chart."""
+    lines = (f"    {a} --> {b}" for a, b in sorted(rules(root).edges))
+    return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])

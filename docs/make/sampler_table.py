@@ -1,12 +1,9 @@
-"""The table of samplers, docs/samplers.md: `python -m docs.make.sampler_table` writes it from the classes.
+"""The table of docs/reference/samplers.md: what each sampler needs, where it is exact, how it fails, what it costs.
 
-What a sampler needs and gets wrong are attributes of its class; what it costs is counted in a run of a hundred levels
-on six pixels. A test fails if the file is not what this makes.
+All but the cost are attributes of the sampler's class. The cost is counted in a run of a hundred levels on six pixels.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,32 +14,29 @@ from skyscore.priors import GaussianPrior
 from skyscore.samplers import SAMPLERS, sample
 from skyscore.samplers.base import Sampler
 
-__all__ = ["cost", "described", "example"]
+from .api import rst
 
-PATH = Path(__file__).resolve().parents[3] / "docs" / "samplers.md"
+__all__ = ["FAMILIES", "cost", "example", "members", "table"]
+
 PIXELS, STEPS, ROWS = 6, 100, 64
-
-HEAD = f"""# Samplers
-
-<!-- made from the classes by `python -m docs.make.sampler_table`; do not edit -->
-
-Equations, references and deviations are at the top of each file in `src/skyscore/samplers/`, options in
-`config/README.md`. `sample("default", ...)` takes one of them by the likelihood that it is given
-(`src/skyscore/samplers/default.py`).
-
-* **exact for**: where samples follow the posterior; **known failure**: how they differ elsewhere. Both are tested on
-  Gaussian priors, where the law of each method has a closed form.
-* **gradient**: vector-Jacobian products of the network.
-* **singular vectors**: the equations are solved in those of the whitened operator. Without, products with A and its
-  transpose would do; the levels are set by the singular values in any case, so that every sampler asks for a linear
-  forward model that can be decomposed. Maps too large for that are for `pnpdm` with `matched: true` alone.
-* **density**: of the noise. Without, it is for a learned noise, which has a score alone.
-* **cost**: evaluations of the network and vector-Jacobian products for each sample, with default options,
-  `steps: {STEPS}` and {PIXELS} pixels.
-
-| sampler | from | exact for | known failure | gradient | singular vectors | density | cost |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-"""
+FAMILIES = {  # folder of the library: heading; each has a page below docs/reference/samplers/
+    "guidance": "Guidance",
+    "splitting": "Splitting",
+    "chains": "Markov chains",
+    "particles": "Particles",
+    "variational": "Variational",
+    "learned_noise": "Learned noise",
+}
+HEADS = (
+    "sampler",
+    "source",
+    "exact for",
+    "known failure",
+    "gradient",
+    "singular vectors",
+    "density",
+    "cost",
+)
 
 
 class Images(MatrixOperator):
@@ -60,14 +54,14 @@ class Images(MatrixOperator):
 
 
 class WhiteNoise:
-    """Noise N(0, 1) as a model that has learned it."""
+    """A learned noise model that has learned N(0, 1)."""
 
     def denoise(self, r: Tensor, sigma) -> Tensor:
         return r / (1 + torch.as_tensor(sigma) ** 2)
 
 
 def example(learned: bool = False) -> tuple[GaussianPrior, GaussianLikelihood | ScoreLikelihood]:
-    """A smooth prior on six pixels and blurred data of it, with Gaussian or with a learned noise."""
+    """A smooth prior on six pixels and blurred data, with Gaussian or with learned noise."""
     at = torch.arange(PIXELS, dtype=torch.float64)
     apart = (at[:, None] - at) ** 2
     prior = GaussianPrior(torch.zeros_like(at), torch.exp(-apart / 8) + 0.05 * torch.eye(PIXELS))
@@ -89,20 +83,45 @@ def cost(sampler: type[Sampler]) -> str:
     return ", ".join(f"{number:.0f} {what}" for number, what in counts if number > 0.5)
 
 
-def described() -> str:
-    """The text of docs/samplers.md."""
-    rows = []
+def row(sampler: type[Sampler]) -> tuple[str, ...]:
+    needs = (sampler.needs_vjp, sampler.needs_svd, sampler.needs_density)
+    texts = (sampler.reference, sampler.exact_for, sampler.failure)
+    return f"`{sampler.name}`", *texts, *("yes" if n else "no" for n in needs), cost(sampler)
+
+
+def family(sampler: type[Sampler]) -> str:
+    """The folder of the library that holds a sampler."""
+    return sampler.__module__.split(".")[-2]
+
+
+def table() -> str:
+    """One table for each family, under a heading that links to its page."""
+    parts = []
+    for folder, heading in FAMILIES.items():
+        rows = [row(sampler) for sampler in SAMPLERS.values() if family(sampler) == folder]
+        lines = [HEADS, ("---",) * len(HEADS), *rows]
+        parts.append(f"## {heading}\n\nEquations and options: [{heading}](samplers/{folder}.md).")
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(parts)
+
+
+def members(folder: str) -> str:
+    """The samplers of a family: equations, references, failures and options, then the options that they share."""
+    parts, bases = [], {}
     for sampler in SAMPLERS.values():
-        needs = (sampler.needs_vjp, sampler.needs_svd, sampler.needs_density)
-        texts = (
-            sampler.reference,
-            sampler.exact_for,
-            sampler.failure,
-            *("yes" if n else "no" for n in needs),
-        )
-        rows.append(" | ".join((f"| `{sampler.name}`", *texts, f"{cost(sampler)} |")))
-    return HEAD + "\n".join(rows) + "\n"
-
-
-if __name__ == "__main__":
-    PATH.write_text(described(), encoding="utf-8")
+        if family(sampler) == folder:
+            bases |= {
+                base: None
+                for base in sampler.__mro__[1:]
+                if issubclass(base, Sampler) and not base.name and "Arguments:" in (base.__doc__ or "")
+            }
+            parts += [
+                f"## `{sampler.name}`",
+                rst(f".. automodule:: {sampler.__module__}"),
+                f"Exact for {sampler.exact_for}. Known failure: {sampler.failure}.",
+                rst(f".. autoclass:: {sampler.__module__}.{sampler.__name__}"),
+            ]
+    parts.append("## Options that they share")
+    # the class itself is described on the page of one family only
+    parts += [rst(f".. autoclass:: {base.__module__}.{base.__name__}", "   :no-index:") for base in bases]
+    return "\n\n".join(parts)
