@@ -1,4 +1,4 @@
-"""What the file system refuses, and what to do about it."""
+"""Messages about a full disk and about a folder that cannot be written."""
 
 from __future__ import annotations
 

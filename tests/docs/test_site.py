@@ -96,6 +96,15 @@ def test_the_tutorial_was_executed_and_its_checks_hold(site):
     assert text.count("image/png") + len(re.findall(r'<img[^>]+src="\.\./_images/[0-9a-f]{40,}', text)) >= 3
 
 
+def test_the_example_of_an_own_model_is_near_its_exact_posterior(site):
+    text = (site / "how-to" / "own-model.html").read_text(encoding="utf-8")
+    bias, scatter = map(
+        float, re.search(r"bias of the mean ([\d.]+) standard.*?draws: ([\d.]+)\)", text).groups()
+    )
+    assert bias < 3 * scatter
+    assert 0.9 < float(re.search(r"width ([\d.]+) of the exact one", text)[1]) < 1.1
+
+
 def test_the_interface_is_documented(site):
     """Every name of `__all__` of the public modules that is a class or a function."""
     import importlib
@@ -106,6 +115,10 @@ def test_the_interface_is_documented(site):
         for name in found.__all__:
             if callable(getattr(found, name)):
                 assert f'id="skyscore.{module}.{name}"' in text, f"{module}.{name}"
+        # a property whose first line holds a colon: what is before it would be taken for a type
+        assert not re.search(
+            r'>Type<span class="colon">:</span></dt>\s*<dd[^>]*><p>[^<]*\s[^<]*\s[^<]*\s', text
+        ), module
     assert 'id="skyscore.observe"' in (site / "reference" / "api" / "observe.html").read_text(
         encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""Before the first job: every file that cannot be had is listed at once."""
+"""Before the first job: all missing files are listed at once."""
 
 from __future__ import annotations
 

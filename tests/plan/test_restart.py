@@ -1,4 +1,4 @@
-"""What a killed run leaves is taken up: its lock and its damaged files. A living run is left alone."""
+"""Recovery after a killed run: its lock is removed, damaged files are set aside. A living run is left alone."""
 
 from __future__ import annotations
 

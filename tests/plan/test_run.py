@@ -1,4 +1,4 @@
-"""One run: what it takes up before its first job, and that questions about the workflow change no file."""
+"""A run repairs what a killed one left before its first job; questions about the workflow change no file."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_unlocking_removes_the_lock_and_nothing_else(snakemake, killed, tmp_path
     assert listing(folder) == before
 
 
-def test_a_run_takes_up_what_the_killed_one_left(snakemake, killed, tmp_path):
+def test_a_run_repairs_what_the_killed_one_left(snakemake, killed, tmp_path):
     folder = shutil.copytree(killed, tmp_path / "run", symlinks=True)
     changed = (folder / FILE).read_bytes()
     done = snakemake("--cores", "1", *TEST, cwd=folder)

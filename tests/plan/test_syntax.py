@@ -1,4 +1,4 @@
-"""What one file refers to, and a hash that changes with what the file does and with nothing else."""
+"""References of one file, and its hash, which changes with what the file does and with nothing else."""
 
 from __future__ import annotations
 

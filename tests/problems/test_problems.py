@@ -136,6 +136,25 @@ def test_light_is_integrated_out_exactly(observation):
     assert abs(problem.residuals(x[:1])["chi2_dof"][0] - 1) < 0.3
 
 
+def test_new_data_of_a_lens_with_light_follow_its_law(observation):
+    """Data, likelihood and chi2 of new observations all have the covariance C, with the light integrated out."""
+    problem = load_problem(with_light(observation))
+    L, y = problem.light_columns, problem.image[problem.keep]
+    likelihood, known = problem.likelihood_of(y[None]), problem.likelihood.spectrum()
+    found = likelihood.spectrum()
+    assert torch.allclose(found.d[0], known.d, atol=1e-6 * float(known.d.abs().max()))
+    Sigma = problem.noise.covariance(torch.eye(len(y), dtype=torch.float64))
+    S = torch.linalg.inv(Sigma + L @ torch.diag(problem.light_sd**2) @ L.T)
+    x = torch.from_numpy(observation.arrays["truth"])[None].expand(400, -1, -1, -1)
+    drawn = problem.observe(x, torch.Generator().manual_seed(1))
+    r = drawn - problem.operator(problem.to_physical(x.double())) - L @ problem.light_mean
+    assert torch.allclose(problem.solve(r), r @ S, atol=1e-8 * float((r @ S).abs().max()))
+    chi2 = problem.chi2(x[:, None], drawn)[:, 0]
+    assert torch.allclose(chi2, ((r @ S) * r).mean(1))
+    # M chi2 has M degrees of freedom: the mean over 400 draws is 1 within five standard errors
+    assert abs(float(chi2.mean()) - 1) < 5 * (2 / len(y) / 400) ** 0.5
+
+
 def test_light_basis_and_amplitudes():
     """Flux of a Gaussian is 2 pi sigma^2 (both families are area-preserving); amplitudes come back non-negative."""
     model = LightModel((41, 41), 0.1, torch.from_numpy(gaussian_psf(2.0)), (0.1, 0.3), families=2)

@@ -108,7 +108,9 @@ def test_jobs_go_through_the_submit_command_of_a_cluster(snakemake, workflow, tm
     done = snakemake(
         "results/test/data/galaxies16/train.h5", "--workflow-profile", "profiles/cluster-generic", *OVERLAYS["test"],
         "--cluster-generic-submit-cmd", f"{submit} '{told}'", "--latency-wait", "5",
-        "--seconds-between-status-checks", "1", cwd=workflow,
+        "--seconds-between-status-checks", "1",
+        "--max-jobs-per-timespan", "20/1s",  # Snakemake ends when the time span of the last job has passed
+        cwd=workflow,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert (workflow / "results/test/data/galaxies16/train.h5").exists()
@@ -126,7 +128,7 @@ def test_a_cluster_is_asked_for_a_gpu_though_the_submit_node_has_none(snakemake,
     done = snakemake(
         "results/test/priors/galaxies16.safetensors", "--workflow-profile", "profiles/cluster-generic",
         *OVERLAYS["test"], "--cluster-generic-submit-cmd", f"{submit} '{{rule}} gpu={{resources.gpu}}'",
-        "--retries", "0", "--allowed-rules", "train_prior", cwd=workflow,
+        "--retries", "0", "--allowed-rules", "train_prior", "--max-jobs-per-timespan", "20/1s", cwd=workflow,
     )  # fmt: skip
     assert done.returncode != 0
     assert (tmp_path / "told").read_text() == "train_prior gpu=1\n", done.stdout

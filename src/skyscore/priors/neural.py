@@ -38,7 +38,7 @@ class NeuralPrior:
             it.
     """
 
-    #: range of noise levels, in prior units: at sigma_max an image is white noise to 1 per cent, at sigma_min its noise
+    #: range of noise levels, in prior units; at sigma_max an image is white noise to 1 per cent, at sigma_min its noise
     #: is below even its faintest parts
     sigma_max, sigma_min = 20.0, 0.001
     #: precision in which samplers run

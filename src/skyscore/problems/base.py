@@ -120,12 +120,16 @@ class Problem:
         clean = self.operator(self.to_physical(x.double().cpu())).flatten(1)
         return clean + self.noise.sample(len(x), generator).flatten(1)
 
+    def solve(self, r: Tensor) -> Tensor:
+        """C^-1 r of residuals r `(N, M)`, with C the covariance of the data given the image."""
+        return self.noise.solve(r)
+
     def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
         """p(y | x), in prior units, of N observations y `(N, M)` at once; they share one decomposition."""
         spectrum, zero = self.likelihood.spectrum(), torch.zeros(1, *self.shape, dtype=torch.float64)
         scale = self.observation.attrs.get("flux_scale", 1.0)
         r = y.double().cpu() - self.operator(self.to_physical(zero)).flatten(1)
-        back = scale * self.operator.adjoint(self.noise.solve(r).reshape(-1, *self.operator.out_shape))
+        back = scale * self.operator.adjoint(self.solve(r).reshape(-1, *self.operator.out_shape))
         V, s = spectrum.V.cpu(), spectrum.s.cpu()
         d = back.flatten(1) @ V / s
         return from_spectrum(Spectrum(V, s, d).to(torch.float64, self.device), self.shape)

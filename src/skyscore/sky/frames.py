@@ -86,9 +86,10 @@ def read_frame(files: dict[str, str], role: str, s: dict[str, Any]) -> Frame:
         InputError: for a role without a file, a file without an image, or a frame without sky.
     """
     if role not in files:
+        given = ", ".join(sorted(files)) or "no file at all"
         raise InputError(
-            f"no file for {role!r} among {', '.join(sorted(files))}; name it under `files` of the problem, or add its "
-            "row to config/datasets.tsv"
+            f"no file for {role!r}, given are {given}; name it under `files` of the problem, or add its row to "
+            "config/datasets.tsv"
         )
     image = read_fits(files[role])
     if image.ndim != 2:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from skyscore.baselines.curvature import invert
 from skyscore.baselines.sersic import fit_sersic
-from skyscore.likelihoods.gaussian import Spectrum, compress
+from skyscore.likelihoods.gaussian import GaussianLikelihood, Spectrum, compress
 from skyscore.likelihoods.noise import CorrelatedNoise, DiagonalNoise
 from skyscore.observation import Observation, Panel
 from skyscore.operators.lensing import lens_operator
@@ -124,6 +124,44 @@ class LensProblem(Problem):
             b = b[:D] - gain.T @ b[D:]
             G = G[:D, :D] - G[:D, D:] @ gain
         return (G + G.T) / 2, b
+
+    # ------------------------------------------------------------------ new data of the same lens, with its light
+
+    def observe(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """New data `(N, M)` of sources x `(N, 1, h, w)` in prior units: fresh noise, and fresh amplitudes of the lens
+        light where the lens has light.
+        """
+        y = super().observe(x, generator)
+        if self.light is None:
+            return y
+        z = torch.randn(len(x), len(self.light_mean), generator=generator, dtype=torch.float64)
+        return y + (self.light_mean + self.light_sd * z) @ self.light_columns.T
+
+    def solve(self, r: Tensor) -> Tensor:
+        """C^-1 r of residuals r `(N, M)` from the mean light, with C = Sigma + light Lambda light'."""
+        found = self.noise.solve(r)
+        if self.light is None:
+            return found
+        back = self.noise.solve(self.light_columns.T.contiguous())  # (K, M)
+        inner = back @ self.light_columns + torch.diag(self.light_sd**-2)
+        return found - torch.linalg.solve(inner, (found @ self.light_columns).T).T @ back
+
+    def likelihood_of(self, y: Tensor) -> GaussianLikelihood:
+        """p(y | x), in prior units, of N observations y `(N, M)` with the lens light, which is integrated out."""
+        return super().likelihood_of(self.without_mean_light(y))
+
+    def chi2(self, x: Tensor, y: Tensor) -> Tensor:
+        """r' C^-1 r / M, shape `(N, n)`, of samples x `(N, n, 1, h, w)` of N observations y `(N, M)`."""
+        if self.light is None:
+            return super().chi2(x, y)
+        y = self.without_mean_light(y.double().cpu())
+        r = y[:, None] - torch.stack(
+            [self.operator(self.to_physical(one.double().cpu())).flatten(1) for one in x]
+        )
+        return (r * self.solve(r.flatten(0, 1)).reshape(r.shape)).mean(-1)
+
+    def without_mean_light(self, y: Tensor) -> Tensor:
+        return y if self.light is None else y - (self.light_columns @ self.light_mean).to(y)
 
     def baselines(self, moments: Moments | None = None) -> dict[str, np.ndarray]:
         """Two reconstructions without a learned prior: curvature-regularised linear inversion and a single Sersic
