@@ -13,18 +13,15 @@ import numpy as np
 import pytest
 
 import skyscore
+from scripts.observe import observe as rule
 from skyscore import io, observing
 from skyscore.priors import MomentsPrior, NeuralPrior, load_prior
 from skyscore.problems import Problem
 from skyscore.statistics.moments import moments_of
 from tests.helpers import observer
 from tests.helpers.own import PIXELS, configuration, images, inputs
+from tests.helpers.training import fresh
 from tests.helpers.workflow import ROOT
-from tests.priors.test_training import fresh
-
-sys.path.append(str(ROOT / "src"))
-
-from scripts.observe import observe as rule
 
 LENS = {
     "fit_radius": 2.0,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from snakemake.utils import update_config
 
+from plan.parameters import AFTER_OBSERVATION
 from skyscore.config.settings import check_config
 from skyscore.simulate.convergence import Convergence
 from tests.helpers import observer
@@ -25,17 +26,6 @@ SMALL = {  # the example on the prior of the test configuration
         "mytable": {"prior": "galaxies16", "n_samples": 8, "field": 2.4},
     }
 }
-APART = (
-    "samplers",
-    "n_samples",
-    "simulations",
-    "prior",
-    "truth",
-    "shares_truth_with",
-    "exercise",
-    "noise",
-    "files",
-)
 
 
 def configuration(files: Path | None = None) -> dict:
@@ -65,6 +55,6 @@ def images(problem: dict) -> np.ndarray:
 def inputs(name: str, mine: Path, **changed) -> tuple[dict, dict[str, str]]:
     """Settings and files of a block, as the rules hand them on."""
     problem = configuration(mine)["problems"][name]
-    return {key: value for key, value in problem.items() if key not in APART} | changed, dict(
+    return {key: value for key, value in problem.items() if key not in AFTER_OBSERVATION} | changed, dict(
         problem["files"]
     )
