@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from scipy.ndimage import maximum_filter
+from scipy.stats import skew
 from torch import Tensor
 
 from skyscore.baselines.kaiser_squires import gaussian_smoothing, kaiser_squires
@@ -132,7 +133,7 @@ class KappaProblem(Problem):
         found = {"chi2_dof": r.mean(1), "chi2_dof_gamma_1": r[:, 0], "chi2_dof_gamma_2": r[:, 1]}
         found = {key: value.numpy() for key, value in found.items()}
         kappa, keep = physical[:, 0].numpy(), self.footprint()
-        found["skewness"] = skewness(kappa)
+        found["skewness"] = skew(kappa, axis=(1, 2))
         found |= {f"peaks_above_{level:g}": peak_counts(kappa, level, keep) for level in PEAKS}
         found["unmasked_pixels"] = int(keep.sum())
         if self.clusters is not None:
@@ -142,7 +143,7 @@ class KappaProblem(Problem):
             mean = kappa.mean(0)
             found["pearson_mean"] = np.corrcoef(mean[keep], truth[keep])[0, 1]
             found["rmse_mean"] = np.sqrt(np.mean((mean - truth)[keep] ** 2))
-            found["skewness_truth"] = skewness(truth[None])[0]
+            found["skewness_truth"] = float(skew(truth, axis=None))
             found |= {
                 f"peaks_above_{level:g}_truth": peak_counts(truth[None], level, keep)[0] for level in PEAKS
             }
@@ -224,9 +225,3 @@ class KappaProblem(Problem):
 def peak_counts(maps: np.ndarray, level: float, keep: np.ndarray) -> np.ndarray:
     """Number (n,) of pixels, among those in `keep`, where maps (n, H, W) exceed `level` and their eight neighbours."""
     return np.array([((m == maximum_filter(m, 3)) & (m > level) & keep).sum() for m in maps])
-
-
-def skewness(maps: np.ndarray) -> np.ndarray:
-    """Skewness (n,) of the pixels of each map (n, H, W)."""
-    d = maps - maps.mean((1, 2), keepdims=True)
-    return (d**3).mean((1, 2)) / (d**2).mean((1, 2)) ** 1.5
