@@ -104,7 +104,7 @@ class ScoreLikelihood:
 
     @property
     def surrogate(self) -> GaussianLikelihood:
-        """The Gaussian likelihood of the same data, created at the first call: a decomposition can take minutes."""
+        """Gaussian likelihood of the same data, created at the first call because a decomposition can take minutes."""
         if callable(self._surrogate):
             self._surrogate = self._surrogate()
         return self._surrogate
