@@ -19,7 +19,7 @@ from .messages import SettingsError
 __all__ = ["dataset_kinds", "problem_files", "problem_kinds", "read_yaml"]
 
 PACKAGE = files("skyscore")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C takes a tenth of the time
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the safe loader; in C it takes a tenth of the time
 
 
 def read_yaml(file: Traversable) -> Any:
